@@ -1,0 +1,183 @@
+//! The only place that wires the parts together.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{
+    config::Config,
+    delivery::Delivery,
+    domain::CloseReason,
+    http::{BoundListener, ListenAddress, Parts, Service, TrustedProxies},
+    hub::Hub,
+    lifecycle::Lifecycle,
+    relay,
+    store::{Database, Postgres, Store},
+    telemetry::Metrics,
+    upstream::{Embedded, LinkState, Redis, Upstream},
+};
+
+/// How long sessions may take to end once they were told to.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often a database that is not there at start is asked again, at most.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// A running server.
+pub struct Server {
+    /// What it is made of; the demo publishes to it.
+    pub upstream: Arc<Upstream>,
+    /// Where clients connect, with the port that was found free.
+    pub address: String,
+    hub: Arc<Hub>,
+    lifecycle: Lifecycle,
+}
+
+/// What a server consists of before it listens.
+struct Assembly {
+    hub: Arc<Hub>,
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    lifecycle: Lifecycle,
+    delivery: Delivery,
+}
+
+impl Assembly {
+    fn new(store: Store, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
+        let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+        let store = Arc::new(store);
+        let delivery = Delivery::new(Arc::clone(&hub), Arc::clone(&store), Arc::clone(&metrics), lifecycle.clone());
+        Self { hub, store, metrics, lifecycle, delivery }
+    }
+
+    async fn listen(
+        self,
+        upstream: Upstream,
+        listener: BoundListener,
+        trusted_proxies: TrustedProxies,
+        front_page: Option<String>,
+    ) -> Server {
+        let upstream = Arc::new(upstream);
+        relay::start(&self.hub, &upstream, &self.lifecycle);
+        let service = Service::new(Parts {
+            hub: Arc::clone(&self.hub),
+            store: self.store,
+            metrics: self.metrics,
+            upstream: upstream.state(),
+            lifecycle: self.lifecycle.clone(),
+            trusted_proxies,
+            front_page,
+        });
+        let address = listener.address();
+        tracing::info!(address, version = env!("CARGO_PKG_VERSION"), "listening");
+        self.lifecycle.spawn_essential("listener", listener.serve(service, self.lifecycle.clone()));
+        Server { upstream, address, hub: self.hub, lifecycle: self.lifecycle }
+    }
+}
+
+/// Starts a server for Mastodon: waits until Redis and PostgreSQL are there, then listens. `None` if it was told to
+/// stop before that.
+pub async fn start(config: &Config, stop: impl Future<Output = ()>) -> anyhow::Result<Option<Server>> {
+    let lifecycle = Lifecycle::new();
+    let metrics = Arc::new(Metrics::default());
+    let database = Database::new(&config.database, Arc::clone(&metrics));
+    let store = Store::Postgres(Postgres::new(database.clone(), &lifecycle));
+    let assembly = Assembly::new(store, Arc::clone(&metrics), lifecycle.clone());
+    let sink = Arc::new(assembly.delivery.clone());
+    let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle)?;
+    let upstream = Upstream::Redis(redis);
+    tokio::select! {
+        () = stop => return Ok(None),
+        () = ready(&upstream, &database, config.database.variable) => {}
+    }
+    let listener = config.listen.bind().await?;
+    Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None).await))
+}
+
+/// Starts a server that publishes to itself.
+pub async fn start_embedded(
+    listen: &ListenAddress,
+    accounts: crate::store::Embedded,
+    front_page: String,
+) -> anyhow::Result<Server> {
+    let listener = listen.bind().await?;
+    let assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), Lifecycle::new());
+    let upstream = Upstream::Embedded(Embedded::new(Arc::new(assembly.delivery.clone())));
+    Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)).await)
+}
+
+async fn ready(upstream: &Upstream, database: &Database, variable: &'static str) {
+    let redis = async {
+        let mut state = upstream.state();
+        // The upstream says by itself why it is not there.
+        let _ = state.wait_for(|state| matches!(state, LinkState::Up)).await;
+    };
+    tokio::join!(redis, database_ready(database, variable));
+}
+
+async fn database_ready(database: &Database, variable: &'static str) {
+    let mut backoff = Duration::from_millis(250);
+    loop {
+        match database.probe().await {
+            Ok(()) => return tracing::info!(address = database.address(), "connected to postgresql"),
+            Err(error) => {
+                let retry_in_ms = backoff.as_millis() as u64;
+                tracing::warn!(%error, variable, retry_in_ms, "postgresql cannot be used yet; trying again");
+            }
+        }
+        tokio::time::sleep(backoff).await;
+        backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+impl Server {
+    /// Runs something beside the server, which must watch [`Lifecycle::stopping`] itself.
+    pub fn lifecycle(&self) -> &Lifecycle {
+        &self.lifecycle
+    }
+
+    /// Serves until it is told to stop, or a part that it needs has failed; then ends all sessions.
+    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tokio::select! {
+            () = stop => tracing::info!(sessions = self.hub.sessions(), "stopping"),
+            () = self.lifecycle.stopping() => {}
+        }
+        self.lifecycle.stop();
+        self.hub.close_all(CloseReason::Restart);
+        if !self.lifecycle.ended(STOP_LIMIT).await {
+            tracing::warn!(sessions = self.hub.sessions(), "some clients did not close in time and were cut off");
+        }
+        anyhow::ensure!(!self.lifecycle.has_failed(), "a part that the server needs has failed");
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Completes when the process is told to stop: SIGTERM or SIGINT. From then on a second one ends it at once.
+pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let (told, stopped) = tokio::sync::oneshot::channel();
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        let _ = told.send(());
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        tracing::warn!("told to stop twice; ending at once");
+        std::process::exit(1);
+    });
+    Ok(async move {
+        let _ = stopped.await;
+    })
+}
+
+/// Every connection takes a file descriptor: allows as many as the system lets this process have.
+pub fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })
+    {
+        tracing::warn!(%error, limit = limit.current, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,116 @@
+//! How PostgreSQL is reached.
+
+use std::path::PathBuf;
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::{ConfigError, Environment, Mode, mode, number};
+use crate::store::{DatabaseConfig, TlsMode};
+
+pub(super) fn read(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
+    let pool = number(environment, "DB_POOL", 10)?;
+    if pool == 0 {
+        return Err(ConfigError::new("DB_POOL", "at least one connection is needed"));
+    }
+    let config = match environment.get("DATABASE_URL") {
+        Some(url) => {
+            let password = environment.get("DB_PASS").unwrap_or_default();
+            from_url(url, password).map_err(|problem| ConfigError::new("DATABASE_URL", problem))?
+        }
+        None => from_parts(environment)?,
+    };
+    Ok(DatabaseConfig { pool, ..config })
+}
+
+fn from_parts(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
+    let mode = mode(environment);
+    let default_name = match mode {
+        Mode::Production => "mastodon_production",
+        Mode::Development => "mastodon_development",
+        Mode::Other => {
+            return Err(ConfigError::new("NODE_ENV", "other values than production and development need DATABASE_URL"));
+        }
+    };
+    // Developers have their own defaults, as of PostgreSQL's client library.
+    let text = |name: &str, libpq: &str, default: &str| {
+        let fallback = || environment.get(libpq).filter(|_| mode == Mode::Development);
+        environment.get(name).or_else(fallback).unwrap_or(default).to_owned()
+    };
+    let port = number(environment, "DB_PORT", 0)?;
+    let port = match (port, mode) {
+        (0, Mode::Development) => number(environment, "PGPORT", 5_432)?,
+        (0, _) => 5_432,
+        (port, _) => port,
+    };
+    Ok(DatabaseConfig {
+        host: text("DB_HOST", "PGHOST", "localhost"),
+        port,
+        name: text("DB_NAME", "PGDATABASE", default_name),
+        user: text("DB_USER", "PGUSER", "mastodon"),
+        password: text("DB_PASS", "PGPASSWORD", ""),
+        tls: tls_mode(environment.get("DB_SSLMODE").unwrap_or_default()),
+        root_certificate: None,
+        client_certificate: None,
+        settings: Vec::new(),
+        pool: 0,
+        variable: "DB_HOST",
+    })
+}
+
+fn tls_mode(name: &str) -> TlsMode {
+    match name {
+        "" | "disable" | "0" | "false" => TlsMode::Off,
+        "no-verify" => TlsMode::Unverified,
+        _ => TlsMode::Verified,
+    }
+}
+
+/// Problems are told without the URL, which may contain a password.
+fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String> {
+    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    if !matches!(url.scheme(), "postgres" | "postgresql") {
+        return Err(format!("{}:// is neither postgres:// nor postgresql://", url.scheme()));
+    }
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
+    let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let or = |part: String, default: &str| if part.is_empty() { default.to_owned() } else { part };
+    let host = parameter("host").unwrap_or_else(|| decoded(url.host_str().unwrap_or_default()));
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host).to_owned();
+    let port = match parameter("port") {
+        Some(port) => port.parse().map_err(|_| format!("{port:?} is not a port"))?,
+        None => url.port().unwrap_or(5_432),
+    };
+    let user = or(decoded(url.username()), "mastodon");
+    let certificate = parameter("sslcert").zip(parameter("sslkey"));
+    Ok(DatabaseConfig {
+        host: or(host, "localhost"),
+        port,
+        name: or(decoded(url.path().trim_start_matches('/')), &user),
+        user,
+        password: or(decoded(url.password().unwrap_or_default()), default_password),
+        tls: tls_mode(&parameter("sslmode").or_else(|| parameter("ssl")).unwrap_or_default()),
+        root_certificate: parameter("sslrootcert").map(PathBuf::from),
+        client_certificate: certificate.map(|(certificate, key)| (certificate.into(), key.into())),
+        settings: settings(&parameter("options").unwrap_or_default())?,
+        pool: 0,
+        variable: "DATABASE_URL",
+    })
+}
+
+/// Reads `-c name=value` and `--name=value`, as PostgreSQL's client library passes them to the server.
+fn settings(options: &str) -> Result<Vec<(String, String)>, String> {
+    let mut words = options.split_ascii_whitespace();
+    let mut settings = Vec::new();
+    while let Some(word) = words.next() {
+        let setting = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c").filter(|rest| !rest.is_empty())) {
+            Some(setting) => Some(setting),
+            None if word == "-c" => words.next(),
+            None => None,
+        };
+        let pair = setting.and_then(|setting| setting.split_once('='));
+        let (name, value) = pair.ok_or_else(|| format!("options: {word:?} is not -c name=value"))?;
+        settings.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(settings)
+}

@@ -1,0 +1,84 @@
+//! Variables and where they come from.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{ConfigError, dotenv};
+
+/// Where a variable was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In the environment of the process.
+    Process,
+    /// In a file.
+    File(PathBuf),
+}
+
+/// Variables of the process, and of a dotenv file where the process does not have them.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    values: BTreeMap<String, (String, Origin)>,
+    file: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Variables from pairs alone.
+    pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
+        let values = pairs.into_iter().map(|(name, value)| (name.into(), (value.into(), Origin::Process)));
+        Self { values: values.collect(), file: None }
+    }
+
+    /// This process's variables and those of the dotenv file in the given folder: `.env.production` if `NODE_ENV` is
+    /// `production`, else `.env`. A missing file is fine; one that cannot be read is not.
+    pub fn of_process(folder: &Path) -> Result<Self, ConfigError> {
+        let pairs = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self::from_pairs(pairs).with_file(folder)
+    }
+
+    /// Adds the variables of the dotenv file in the given folder.
+    pub fn with_file(mut self, folder: &Path) -> Result<Self, ConfigError> {
+        let name = if self.get("NODE_ENV") == Some("production") { ".env.production" } else { ".env" };
+        let path = folder.join(name);
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
+            Err(error) => {
+                return Err(ConfigError::new("NODE_ENV", format!("{} cannot be read: {error}", path.display())));
+            }
+        };
+        for (name, value) in dotenv::parse(&text) {
+            self.values.entry(name).or_insert((value, Origin::File(path.clone())));
+        }
+        self.file = Some(path);
+        Ok(self)
+    }
+
+    /// A variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.given(name).filter(|value| !value.is_empty())
+    }
+
+    /// A variable that is set.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(value, _)| value.as_str())
+    }
+
+    /// Where a variable was found.
+    pub fn origin(&self, name: &str) -> Option<&Origin> {
+        self.values.get(name).map(|(_, origin)| origin)
+    }
+
+    /// The dotenv file that was read, if there is one.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// The names of all variables.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.values.keys().map(String::as_str).collect()
+    }
+}

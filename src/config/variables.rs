@@ -1,0 +1,53 @@
+//! What operators can set: the text of `--help`, of the README's table, and of `flodgatt check`.
+
+/// An environment variable.
+#[derive(Clone, Copy, Debug)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// Its default, in words; empty for none.
+    pub default: &'static str,
+    /// What it means, with unit.
+    pub meaning: &'static str,
+    /// Whether its value must not be shown.
+    pub secret: bool,
+}
+
+const fn variable(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default, meaning, secret: false }
+}
+
+const fn secret(name: &'static str, default: &'static str, meaning: &'static str) -> Variable {
+    Variable { name, default, meaning, secret: true }
+}
+
+/// All variables that the server reads.
+#[rustfmt::skip]
+pub const VARIABLES: &[Variable] = &[
+    variable("NODE_ENV", "development", "production or development: which dotenv file, database and log level; other values need DATABASE_URL"),
+    variable("BIND", "127.0.0.1", "address to listen on; empty for all; IPv6 may be in square brackets"),
+    variable("PORT", "4000", "port to listen on; 0 for any that is free"),
+    variable("SOCKET", "", "unix socket to listen on instead, with mode 0666"),
+    variable("LOG_LEVEL", "info; debug in development", "trace, debug, info, warn, error or fatal"),
+    variable("TRUSTED_PROXY_IP", "loopback and private networks", "addresses and networks, separated by commas or spaces, whose X-Forwarded-For is believed"),
+    secret("DATABASE_URL", "", "postgres://user:password@host:port/name?sslmode=…; replaces the DB_ variables but DB_POOL, and DB_PASS if it has no password"),
+    variable("DB_HOST", "localhost", "host of PostgreSQL; a path is the folder of its unix socket"),
+    variable("DB_PORT", "5432", "port of PostgreSQL"),
+    variable("DB_USER", "mastodon", "role at PostgreSQL"),
+    secret("DB_PASS", "", "its password"),
+    variable("DB_NAME", "mastodon_production; mastodon_development", "database"),
+    variable("DB_SSLMODE", "disable", "disable: no TLS; no-verify: TLS with any certificate; anything else: TLS with a valid one"),
+    variable("DB_POOL", "10", "connections to PostgreSQL at most"),
+    secret("REDIS_URL", "", "redis://, rediss:// (TLS) or unix://; if set, the other REDIS_ variables but REDIS_NAMESPACE do not count"),
+    variable("REDIS_HOST", "127.0.0.1", "host of Redis"),
+    variable("REDIS_PORT", "6379", "port of Redis"),
+    variable("REDIS_DB", "0", "number of the database at Redis"),
+    variable("REDIS_USER", "", "user at Redis"),
+    secret("REDIS_PASSWORD", "", "password at Redis"),
+    variable("REDIS_NAMESPACE", "", "prefix of channels and keys, for Mastodon up to 4.3"),
+    variable("REDIS_SENTINELS", "", "host[:port] of each Sentinel, separated by commas; they say where Redis is"),
+    variable("REDIS_SENTINEL_MASTER", "", "name under which the Sentinels know the master"),
+    variable("REDIS_SENTINEL_PORT", "26379", "port of Sentinels that are given without one"),
+    variable("REDIS_SENTINEL_USERNAME", "REDIS_USER", "user at the Sentinels"),
+    secret("REDIS_SENTINEL_PASSWORD", "REDIS_PASSWORD", "password at the Sentinels"),
+];

@@ -1,0 +1,65 @@
+//! One event offered to many sessions.
+
+use std::collections::HashMap;
+
+use crate::{
+    domain::{Event, Frame, Transport},
+    hub::{Offer, Watcher},
+    telemetry::{Metrics, metrics::DeliveryDrop},
+};
+
+/// Offers an event to sessions, encoding it once for each distinct shape: transport, stream name as the client knows
+/// it, and result of custom filters. Counts what was sent when it is dropped.
+pub(super) struct FanOut<'a> {
+    event: &'a Event<'a>,
+    frames: HashMap<Shape<'a>, Frame>,
+    metrics: &'a Metrics,
+    web_socket: u64,
+    event_source: u64,
+}
+
+/// Frames are shared among sessions for which all of this is equal.
+#[derive(PartialEq, Eq, Hash)]
+struct Shape<'a> {
+    transport: Transport,
+    label: &'a str,
+    filtered: Option<&'a str>,
+}
+
+impl<'a> FanOut<'a> {
+    pub(super) fn new(event: &'a Event<'a>, metrics: &'a Metrics) -> Self {
+        Self { event, frames: HashMap::new(), metrics, web_socket: 0, event_source: 0 }
+    }
+
+    /// Offers the event to one session, with the result of its viewer's custom filters if the event gets one.
+    pub(super) fn offer(&mut self, watcher: &'a Watcher, filtered: Option<&'a str>) {
+        let Some(subscription) = &watcher.subscription else { return };
+        if !self.event.is_delivered_to(subscription.stream.name) {
+            return;
+        }
+        let transport = watcher.session.transport;
+        let label = match transport {
+            Transport::WebSocket => &*subscription.stream.label,
+            // A block of an event stream does not name the stream.
+            Transport::EventSource => "",
+        };
+        let event = self.event;
+        let shape = Shape { transport, label, filtered };
+        let frame = self.frames.entry(shape).or_insert_with(|| event.frame(transport, label, filtered));
+        match watcher.session.outbox.offer(frame.clone()) {
+            Offer::Accepted => match transport {
+                Transport::WebSocket => self.web_socket += 1,
+                Transport::EventSource => self.event_source += 1,
+            },
+            Offer::Overflowed => self.metrics.delivery_dropped(DeliveryDrop::OutboxFull, 1),
+            Offer::Ended => {}
+        }
+    }
+}
+
+impl Drop for FanOut<'_> {
+    fn drop(&mut self) {
+        self.metrics.sent(Transport::WebSocket, self.web_socket);
+        self.metrics.sent(Transport::EventSource, self.event_source);
+    }
+}

@@ -1,0 +1,105 @@
+//! From a published message to frames in outboxes: an event is read once, decided once for all its viewers, and
+//! encoded once for each distinct shape.
+
+mod fan_out;
+mod lanes;
+mod screening;
+
+use std::sync::Arc;
+
+use crate::{
+    domain::{ChannelKind, CloseReason, Event, event::EventError},
+    hub::{Audience, Hub, SessionHandle, Watcher},
+    lifecycle::Lifecycle,
+    store::Store,
+    telemetry::{Metrics, metrics::EventDrop},
+    upstream::Sink,
+};
+use fan_out::FanOut;
+use lanes::{Fence, Item, Lanes};
+use screening::Screening;
+
+/// Delivers events to this node's sessions. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    lanes: Lanes,
+}
+
+impl Delivery {
+    /// Delivers to the sessions of `hub`; screens by what `store` knows.
+    pub fn new(hub: Arc<Hub>, store: Arc<Store>, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
+        let screening = Screening::new(store, Arc::clone(&metrics));
+        let lanes = Lanes::new(Arc::new(screening), Arc::clone(&metrics), lifecycle);
+        Self { hub, metrics, lanes }
+    }
+
+    /// Obeys a message on a control channel. Nothing of it is forwarded.
+    fn obey(&self, audience: &Audience, message: &str) {
+        let Some(event) = read(message, &self.metrics) else { return };
+        match event.name() {
+            "kill" => {
+                for watcher in audience.watchers.iter() {
+                    self.kill(&watcher.session);
+                }
+            }
+            "filters_changed" => {
+                for watcher in audience.watchers.iter() {
+                    watcher.session.filters.discard();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Ends a session. It gets nothing that was received after this, but what was received before and still waits to be
+    /// screened is delivered first: the session closes when the last lane has passed the fence.
+    fn kill(&self, session: &Arc<SessionHandle>) {
+        let fence = Arc::new(Fence::new(Arc::clone(session), CloseReason::Killed));
+        for subscription in self.hub.leave(session) {
+            for channel in subscription.stream.channels.iter().filter(|one| one.kind() == ChannelKind::Filtered) {
+                self.lanes.fence(channel, &fence);
+            }
+        }
+    }
+}
+
+impl Sink for Delivery {
+    fn receive(&self, channel: &str, message: &str) {
+        self.metrics.redis_messages_received.inc();
+        let Some(audience) = self.hub.audience(channel) else { return };
+        match audience.channel.kind() {
+            ChannelKind::Control => self.obey(&audience, message),
+            ChannelKind::Plain => deliver_plain(message, &audience.watchers, &self.metrics),
+            ChannelKind::Filtered => {
+                self.lanes.push(&audience.channel, Item::event(message.to_owned(), audience.watchers));
+            }
+        }
+    }
+
+    fn lagged(&self, messages: u64) {
+        self.metrics.event_dropped(EventDrop::Lagged, messages);
+    }
+}
+
+fn deliver_plain(message: &str, watchers: &[Watcher], metrics: &Metrics) {
+    let Some(event) = read(message, metrics) else { return };
+    let mut fan_out = FanOut::new(&event, metrics);
+    for watcher in watchers {
+        fan_out.offer(watcher, None);
+    }
+}
+
+fn read<'a>(message: &'a str, metrics: &Metrics) -> Option<Event<'a>> {
+    Event::read(message)
+        .inspect_err(|error| {
+            let cause = match error {
+                EventError::NoObject => EventDrop::NoObject,
+                EventError::NoName => EventDrop::NoName,
+            };
+            tracing::debug!(%error, bytes = message.len(), "a message from redis was dropped");
+            metrics.event_dropped(cause, 1);
+        })
+        .ok()
+}

@@ -1,0 +1,75 @@
+//! Answers that are not streams.
+
+use axum::{body::Body, response::Response};
+use hyper::{
+    StatusCode,
+    header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
+};
+
+use crate::domain::{Refusal, json};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+pub(super) const PLAIN: HeaderValue = HeaderValue::from_static("text/plain");
+const NO_STORE: HeaderValue = HeaderValue::from_static("private, no-store");
+const ERROR_MESSAGE: HeaderName = HeaderName::from_static("x-error-message");
+
+/// Seconds after which a client may try again when accounts cannot be looked up.
+const RETRY: HeaderValue = HeaderValue::from_static("5");
+
+/// An answer without body.
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+/// A text that nobody may keep.
+pub(super) fn text(status: StatusCode, content_type: HeaderValue, text: String) -> Response {
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// An event stream.
+pub(super) fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// What is said to a plain request that gets nothing.
+pub(super) fn refusal(refusal: Refusal) -> Response {
+    let body = format!(r#"{{"error":{}}}"#, json::quote(refusal.message()));
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status(refusal);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    retry_later(refusal, &mut response);
+    response
+}
+
+/// What is said to a WebSocket handshake that gets nothing: everything stands in the head.
+pub(super) fn handshake_refusal(refusal: Refusal) -> Response {
+    let mut response = empty(status(refusal));
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(CONTENT_TYPE, PLAIN);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    headers.insert(ERROR_MESSAGE, HeaderValue::from_static(refusal.message()));
+    retry_later(refusal, &mut response);
+    response
+}
+
+fn status(refusal: Refusal) -> StatusCode {
+    StatusCode::from_u16(refusal.status()).expect("refusals have valid status codes")
+}
+
+fn retry_later(refusal: Refusal, response: &mut Response) {
+    if refusal == Refusal::Unavailable {
+        response.headers_mut().insert(RETRY_AFTER, RETRY);
+    }
+}

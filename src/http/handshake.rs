@@ -1,0 +1,166 @@
+//! The WebSocket handshake (RFC 6455, section 4.2).
+
+use axum::{body::Body, response::Response};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode, Version,
+    header::{
+        ALLOW, CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+        SEC_WEBSOCKET_VERSION, UPGRADE,
+    },
+};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::answer;
+
+/// Whether a request wants to become a WebSocket. One that names another protocol is answered as a plain request.
+pub(super) fn is_wanted<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    let upgrades = headers.get(UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    upgrades && request.version() == Version::HTTP_11 && headers.get_all(CONNECTION).iter().any(names_upgrade)
+}
+
+fn names_upgrade(connection: &HeaderValue) -> bool {
+    connection.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+}
+
+/// The answer that opens the WebSocket, or the one that says what is wrong with the handshake.
+pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, Response> {
+    if request.method() != Method::GET {
+        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED);
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
+        return Err(response);
+    }
+    let headers = request.headers();
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
+    let Some(key) = key else { return Err(refuse(StatusCode::BAD_REQUEST)) };
+    if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        let mut response = refuse(StatusCode::UPGRADE_REQUIRED);
+        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Err(response);
+    }
+    let protocol = first_protocol(headers).map_err(|()| refuse(StatusCode::BAD_REQUEST))?;
+    Ok(switching_protocols(key, protocol))
+}
+
+fn switching_protocols(key: &HeaderValue, protocol: Option<HeaderValue>) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes()));
+    headers.insert(SEC_WEBSOCKET_ACCEPT, accept.expect("base64 is a valid header value"));
+    if let Some(protocol) = protocol {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    response
+}
+
+fn refuse(status: StatusCode) -> Response {
+    let mut response = answer::empty(status);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// 16 bytes in base64.
+fn is_key(key: &[u8]) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len() == 24 && key.ends_with(b"==") && key[..22].iter().all(is_base64)
+}
+
+/// The first of the subprotocols offered. Browsers and some libraries refuse a connection that does not echo one of
+/// theirs. They must be tokens (RFC 9110, 5.6.2), each once.
+fn first_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
+    let mut offered: Vec<&[u8]> = Vec::new();
+    for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
+        for protocol in value.as_bytes().split(|byte| *byte == b',') {
+            let protocol = protocol.trim_ascii();
+            if protocol.is_empty() || !protocol.iter().all(is_token_byte) || offered.contains(&protocol) {
+                return Err(());
+            }
+            offered.push(protocol);
+        }
+    }
+    offered.first().map(|first| HeaderValue::from_bytes(first).map_err(|_| ())).transpose()
+}
+
+fn is_token_byte(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake() -> Request<()> {
+        Request::builder()
+            .header(UPGRADE, "WebSocket")
+            .header(CONNECTION, "keep-alive, Upgrade")
+            .header(SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25jZQ==")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .body(())
+            .expect("a valid request")
+    }
+
+    fn with(name: hyper::header::HeaderName, value: &'static str) -> Request<()> {
+        let mut request = handshake();
+        request.headers_mut().insert(name, HeaderValue::from_static(value));
+        request
+    }
+
+    fn status(request: &Request<()>) -> StatusCode {
+        accept(request).unwrap_or_else(|refused| refused).status()
+    }
+
+    #[test]
+    fn the_example_of_rfc_6455_is_accepted() {
+        let response = accept(&handshake()).expect("it is valid");
+        assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn a_missing_or_wrong_key_is_a_bad_request() {
+        for key in ["", "dGhlIHNhbXBsZSBub25jZQ=", "dGhlIHNhbXBsZSBub25jZQ\u{0}=="] {
+            let mut request = handshake();
+            request.headers_mut().remove(SEC_WEBSOCKET_KEY);
+            if let Ok(value) = HeaderValue::from_str(key) {
+                request.headers_mut().insert(SEC_WEBSOCKET_KEY, value);
+            }
+            assert_eq!(status(&request), StatusCode::BAD_REQUEST, "{key}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_which_one_is_spoken() {
+        let refused = accept(&with(SEC_WEBSOCKET_VERSION, "8")).expect_err("it is not spoken");
+        assert_eq!(refused.status(), StatusCode::UPGRADE_REQUIRED);
+        assert_eq!(refused.headers()[SEC_WEBSOCKET_VERSION], "13");
+    }
+
+    #[test]
+    fn another_method_is_not_allowed() {
+        let mut request = handshake();
+        *request.method_mut() = Method::POST;
+        assert_eq!(status(&request), StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[test]
+    fn malformed_and_repeated_subprotocols_are_bad_requests() {
+        for protocols in ["a,,b", "a b", "a, a", ",", "\"a\""] {
+            assert_eq!(status(&with(SEC_WEBSOCKET_PROTOCOL, protocols)), StatusCode::BAD_REQUEST, "{protocols}");
+        }
+    }
+
+    #[test]
+    fn the_first_subprotocol_is_echoed() {
+        let response = accept(&with(SEC_WEBSOCKET_PROTOCOL, " token ,other")).expect("it is valid");
+        assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "token");
+    }
+
+    #[test]
+    fn another_protocol_is_no_websocket() {
+        assert!(is_wanted(&handshake()));
+        assert!(!is_wanted(&with(UPGRADE, "h2c")));
+        assert!(!is_wanted(&with(CONNECTION, "keep-alive")));
+    }
+}

@@ -1,0 +1,175 @@
+//! Where clients connect.
+
+use std::{
+    fmt, io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::fs::{FileTypeExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+use super::{Service, connection, connection::Socket};
+use crate::lifecycle::Lifecycle;
+
+/// How long data may wait for a peer that does not acknowledge it before the kernel gives the connection up.
+const USER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// A host name or address, empty for all addresses, and a port, 0 for any that is free.
+    Tcp(String, u16),
+    /// A unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp(host, port) if host.is_empty() => write!(f, "*:{port}"),
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why it is not possible to listen.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} ({}): {source}", .address.variables())]
+pub struct ListenError {
+    address: ListenAddress,
+    source: io::Error,
+}
+
+impl ListenError {
+    /// Whether somebody else listens there.
+    pub fn is_taken(&self) -> bool {
+        self.source.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
+impl ListenAddress {
+    /// The environment variables that say it.
+    fn variables(&self) -> &'static str {
+        match self {
+            Self::Tcp(..) => "BIND, PORT",
+            Self::Unix(_) => "SOCKET",
+        }
+    }
+
+    /// Listens.
+    pub async fn bind(&self) -> Result<BoundListener, ListenError> {
+        let bound = match self {
+            Self::Tcp(host, port) if host.is_empty() => bind_all(*port).await.map(BoundListener::Tcp),
+            Self::Tcp(host, port) => TcpListener::bind((host.as_str(), *port)).await.map(BoundListener::Tcp),
+            Self::Unix(path) => bind_unix(path).await.map(|listener| BoundListener::Unix(listener, path.clone())),
+        };
+        bound.map_err(|source| ListenError { address: self.clone(), source })
+    }
+}
+
+/// IPv6 and IPv4 by one socket, or IPv4 where there is no IPv6.
+async fn bind_all(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await
+        }
+        bound => bound,
+    }
+}
+
+/// A socket file that nobody listens on was left by a process that died, and is replaced; nothing else is.
+async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    if path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket()) {
+        match UnixStream::connect(path).await {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            Err(_) => std::fs::remove_file(path)?,
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    // The proxy in front runs as another user.
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o666))?;
+    Ok(listener)
+}
+
+/// A place where clients can connect.
+#[derive(Debug)]
+pub enum BoundListener {
+    /// By TCP.
+    Tcp(TcpListener),
+    /// By a unix socket, whose file is removed in the end.
+    Unix(UnixListener, PathBuf),
+}
+
+impl BoundListener {
+    /// Where clients connect, with the port that was found free.
+    pub fn address(&self) -> String {
+        match self {
+            Self::Tcp(listener) => {
+                listener.local_addr().map_or_else(|error| error.to_string(), |address| address.to_string())
+            }
+            Self::Unix(_, path) => format!("unix:{}", path.display()),
+        }
+    }
+
+    /// Accepts connections until the server stops.
+    pub async fn serve(self, service: Service, lifecycle: Lifecycle) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.accept() => accepted,
+                () = lifecycle.stopping() => return,
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    let serving = connection::serve(socket, peer, service.clone(), lifecycle.clone());
+                    lifecycle.spawn("connection", serving);
+                }
+                Err(error) if is_of_one_client(&error) => {}
+                Err(error) => {
+                    // Out of file descriptors, most likely. Sessions that end make room.
+                    tracing::error!(%error, "cannot accept connections; trying again in a second");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (socket, peer): (_, SocketAddr) = listener.accept().await?;
+                socket.set_nodelay(true)?;
+                // A client that vanished is found although nothing is read from it.
+                let timeout = u32::try_from(USER_TIMEOUT.as_millis()).expect("the time-out fits");
+                rustix::net::sockopt::set_tcp_user_timeout(&socket, timeout)?;
+                Ok((Socket::Tcp(socket), Some(peer.ip())))
+            }
+            Self::Unix(listener, _) => {
+                let (socket, _) = listener.accept().await?;
+                Ok((Socket::Unix(socket), None))
+            }
+        }
+    }
+}
+
+impl Drop for BoundListener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, path) = self {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Errors of a client that left before it was accepted.
+fn is_of_one_client(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::InvalidInput
+    )
+}

@@ -1,0 +1,17 @@
+//! The public listener: WebSocket, server-sent events, authentication, errors, health, metrics.
+
+mod answer;
+mod client_address;
+mod connection;
+mod credentials;
+mod event_source;
+mod handshake;
+mod listener;
+mod query;
+mod route;
+mod service;
+mod web_socket;
+
+pub use client_address::TrustedProxies;
+pub use listener::{BoundListener, ListenAddress, ListenError};
+pub use service::{Parts, Service};

@@ -1,0 +1,153 @@
+//! Every request that is not malformed comes here.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    middleware::{self, Next},
+    response::Response,
+};
+use hyper::{
+    HeaderMap, Method, StatusCode,
+    header::{
+        ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+        ACCESS_CONTROL_REQUEST_HEADERS, HeaderName, HeaderValue, VARY,
+    },
+    http::Extensions,
+};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{TrustedProxies, connection::Connection, answer, event_source, handshake, route::Route, web_socket};
+use crate::{
+    domain::{Refusal, Transport, Viewer},
+    hub::{Hub, SessionHandle},
+    lifecycle::Lifecycle,
+    session::Membership,
+    store::Store,
+    telemetry::Metrics,
+    upstream::LinkState,
+};
+
+/// How long Redis may be gone before the health check says so.
+const REDIS_GRACE: Duration = Duration::from_secs(10);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+
+/// What the public listener serves with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where sessions join.
+    pub hub: Arc<Hub>,
+    /// Who may.
+    pub store: Arc<Store>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether events come.
+    pub upstream: watch::Receiver<LinkState>,
+    /// Where sessions' tasks run.
+    pub lifecycle: Lifecycle,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: TrustedProxies,
+    /// A page for `/`, if there is to be one.
+    pub front_page: Option<String>,
+}
+
+/// The public API. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Service {
+    router: Router,
+}
+
+impl Service {
+    /// The API over these parts.
+    pub fn new(parts: Parts) -> Self {
+        let parts = Arc::new(parts);
+        let router = Router::new().fallback(answer).layer(middleware::from_fn(with_common_headers)).with_state(parts);
+        Self { router }
+    }
+
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+}
+
+async fn answer(State(parts): State<Arc<Parts>>, request: Request) -> Response {
+    if handshake::is_wanted(&request) {
+        return web_socket::open(&parts, request).await;
+    }
+    if request.method() == Method::OPTIONS {
+        return preflight(&request);
+    }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    match Route::of(request.uri().path()) {
+        Route::Stream(name) => event_source::open(&parts, name, &request.into_parts().0).await,
+        Route::Health if reads => health(&parts.upstream.borrow()),
+        Route::Metrics if reads => metrics(&parts),
+        Route::Favicon if reads => answer::empty(StatusCode::NOT_FOUND),
+        _ => match &parts.front_page {
+            Some(page) if reads && request.uri().path() == "/" => {
+                answer::text(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), page.clone())
+            }
+            _ => answer::refusal(Refusal::UnknownChannel),
+        },
+    }
+}
+
+/// Feeds that stand still under a green health check were an operator's worst day.
+fn health(upstream: &LinkState) -> Response {
+    match upstream.down_for_longer_than(REDIS_GRACE) {
+        None => answer::text(StatusCode::OK, answer::PLAIN, "OK".to_owned()),
+        Some(reason) => answer::text(StatusCode::SERVICE_UNAVAILABLE, answer::PLAIN, reason.to_owned()),
+    }
+}
+
+fn metrics(parts: &Parts) -> Response {
+    if let Store::Postgres(postgres) = &*parts.store {
+        postgres.database().observe();
+    }
+    answer::text(StatusCode::OK, METRICS_TYPE, parts.metrics.page())
+}
+
+/// Every page of every origin may use the API (CORS; Fetch standard, 3.2).
+fn preflight(request: &Request) -> Response {
+    let mut response = answer::empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    let methods = HeaderValue::from_static("GET,HEAD,PUT,PATCH,POST,DELETE");
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
+    headers.insert(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
+    for requested in request.headers().get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
+        headers.append(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
+    }
+    response
+}
+
+async fn with_common_headers(request: Request<Body>, next: Next) -> Response {
+    let becomes_web_socket = handshake::is_wanted(&request);
+    let mut response = next.run(request).await;
+    let id = Uuid::new_v4().hyphenated().to_string();
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID is a valid header value"));
+    if !becomes_web_socket {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    response
+}
+
+impl Parts {
+    /// Where the client of a request is; unknown behind a unix socket, unless a proxy says it.
+    pub(super) fn client_address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
+        let connection = extensions.get::<Arc<Connection>>()?;
+        self.trusted_proxies.client(connection.peer, headers)
+    }
+
+    /// Begins a session; it ends when the membership is dropped.
+    pub(super) fn begin_session(&self, viewer: Viewer, transport: Transport, address: Option<IpAddr>) -> Membership {
+        let session = Arc::new(SessionHandle::new(viewer, transport));
+        tracing::debug!(transport = transport.label(), account = session.viewer.account.0, ?address, "session opened");
+        Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
+    }
+}

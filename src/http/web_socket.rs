@@ -1,0 +1,68 @@
+//! A request to become a WebSocket. Any path does; the path subscribes to nothing.
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{extract::Request, response::Response};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{
+    Parts, answer, connection::Socket, credentials::authenticate, handshake, query::Query, route::handshake_request,
+};
+use crate::{
+    domain::{Transport, Viewer},
+    session::{Opening, Request as SessionRequest, WebSocketSession},
+};
+
+/// Who connected, and what for.
+struct Client {
+    viewer: Viewer,
+    address: Option<IpAddr>,
+    request: Option<SessionRequest>,
+}
+
+/// Answers a handshake. Who is asking comes before what is wrong with the handshake.
+pub(super) async fn open(parts: &Arc<Parts>, mut request: Request) -> Response {
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    let viewer = match authenticate(request.headers(), &query, &parts.store).await {
+        Ok(viewer) => viewer,
+        Err(refusal) => return answer::handshake_refusal(refusal),
+    };
+    let response = match handshake::accept(&request) {
+        Ok(response) => response,
+        Err(refused) => return refused,
+    };
+    let upgrade = hyper::upgrade::on(&mut request);
+    let wanted = handshake_request(&query).map(SessionRequest::Subscribe);
+    let address = parts.client_address(request.headers(), request.extensions());
+    let (own, client) = (Arc::clone(parts), Client { viewer, address, request: wanted });
+    parts.lifecycle.spawn("web socket session", async move { serve(own, upgrade, client).await });
+    response
+}
+
+async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
+    let upgraded = match upgrade.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "a client left during the handshake"),
+    };
+    // The bare socket, without what the HTTP server kept around it: idle sessions are small.
+    match upgraded.downcast::<TokioIo<Socket>>() {
+        Ok(bare) => run(&parts, bare.io.into_inner(), bare.read_buf, client).await,
+        Err(upgraded) => {
+            let socket: TokioIo<Upgraded> = TokioIo::new(upgraded);
+            run(&parts, socket, bytes::Bytes::new(), client).await;
+        }
+    }
+}
+
+async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+    parts: &Parts,
+    socket: S,
+    read_ahead: bytes::Bytes,
+    client: Client,
+) {
+    let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
+    let opening = Opening { socket, read_ahead, request: client.request };
+    WebSocketSession::new(opening, membership, Arc::clone(&parts.store)).await.run().await;
+}

@@ -1,0 +1,41 @@
+//! Flodgatt: a streaming server for Mastodon.
+//!
+//! The words of this crate, used for these things and no others:
+//!
+//! | word | meaning |
+//! |---|---|
+//! | stream | what a client names: `user`, `public:local`, `hashtag` with a tag, `list` with an id |
+//! | channel | a Redis pub/sub topic without namespace: `timeline:public:local`, `timeline:42:notifications` |
+//! | event | one message published on a channel: an event name and a payload |
+//! | viewer | the account (with token, scopes, languages, role) behind a client connection |
+//! | session | one client connection, WebSocket or server-sent events (SSE) |
+//! | node | one running process |
+//!
+//! Layers: a module imports only from modules that stand above it, and siblings do not know each other. A test reads
+//! the `use crate::` lines and holds them against this table.
+//!
+//! | layer | modules |
+//! |---|---|
+//! | vocabulary | `domain` |
+//! | the process | `lifecycle`, `telemetry` |
+//! | parts | `hub`, `upstream`, `store` |
+//! | flow | `relay` (hub, upstream), `delivery` (hub, store, upstream), `session` (hub, store) |
+//! | edges | `http` (hub, store, session, upstream) |
+//! | configuration | `config` |
+//! | wiring | `app` |
+//! | programs | `commands`, `demo` |
+
+pub mod app;
+pub mod commands;
+pub mod config;
+pub mod delivery;
+pub mod demo;
+pub mod domain;
+pub mod http;
+pub mod hub;
+pub mod lifecycle;
+pub mod relay;
+pub mod session;
+pub mod store;
+pub mod telemetry;
+pub mod upstream;

@@ -1,0 +1,120 @@
+//! Tasks and their end: everything that runs beside the caller is spawned here, and everything stops here.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Spawns tasks and stops them. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Lifecycle {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    failed: Arc<std::sync::atomic::AtomicBool>,
+}
+
+impl Lifecycle {
+    /// Nothing runs yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Runs a task that may end at any time, such as a session.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(async move {
+            let _alarm = PanicAlarm(name);
+            task.await;
+        });
+    }
+
+    /// Runs a task that the server cannot do without: if it ends before the stop, the server stops and has failed.
+    pub fn spawn_essential(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let lifecycle = self.clone();
+        self.tasks.spawn(async move {
+            let alarm = EssentialTask { name, lifecycle };
+            task.await;
+            drop(alarm);
+        });
+    }
+
+    /// Completes when the server is to stop.
+    pub async fn stopping(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Whether the server is to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// Tells every task to stop.
+    pub fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+    }
+
+    /// Waits until all tasks have ended; `false` if some had not within the limit.
+    pub async fn ended(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
+    }
+
+    /// Whether an essential task ended before the stop.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+struct PanicAlarm(&'static str);
+
+impl Drop for PanicAlarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.0, "task panicked");
+        }
+    }
+}
+
+struct EssentialTask {
+    name: &'static str,
+    lifecycle: Lifecycle,
+}
+
+impl Drop for EssentialTask {
+    fn drop(&mut self) {
+        if !self.lifecycle.is_stopping() {
+            tracing::error!(task = self.name, "a task that the server needs has ended; stopping");
+            self.lifecycle.failed.store(true, std::sync::atomic::Ordering::Release);
+            self.lifecycle.stop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_essential_task_that_ends_stops_the_server_as_failed() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn_essential("brief", async {});
+        lifecycle.stopping().await;
+        assert!(lifecycle.has_failed());
+    }
+
+    #[tokio::test]
+    async fn an_essential_task_that_panics_stops_the_server_as_failed() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn_essential("broken", async { panic!("on purpose") });
+        lifecycle.stopping().await;
+        assert!(lifecycle.has_failed());
+    }
+
+    #[tokio::test]
+    async fn tasks_that_end_after_the_stop_are_no_failure() {
+        let lifecycle = Lifecycle::new();
+        let own = lifecycle.clone();
+        lifecycle.spawn_essential("patient", async move { own.stopping().await });
+        lifecycle.stop();
+        assert!(lifecycle.ended(Duration::from_secs(10)).await);
+        assert!(!lifecycle.has_failed());
+    }
+}

@@ -1,0 +1,63 @@
+//! A session's place in the hub.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::{
+    domain::CloseReason,
+    hub::{Hub, SessionHandle, Subscription},
+    telemetry::Metrics,
+};
+
+/// A session that has joined the hub. When this is dropped, whatever happened, nothing of the session stays there.
+#[derive(Debug)]
+pub struct Membership {
+    session: Arc<SessionHandle>,
+    hub: Arc<Hub>,
+    metrics: Arc<Metrics>,
+    reason: Mutex<CloseReason>,
+}
+
+impl Membership {
+    /// Joins the hub.
+    pub fn new(session: Arc<SessionHandle>, hub: Arc<Hub>, metrics: Arc<Metrics>) -> Self {
+        hub.join(&session);
+        Self { session, hub, metrics, reason: Mutex::new(CloseReason::ClientGone) }
+    }
+
+    /// The session.
+    pub fn session(&self) -> &Arc<SessionHandle> {
+        &self.session
+    }
+
+    /// Subscribes to a stream.
+    pub fn subscribe(&self, subscription: Arc<Subscription>) {
+        self.hub.subscribe(&self.session, subscription);
+    }
+
+    /// Unsubscribes from a stream.
+    pub fn unsubscribe(&self, subscription: &Arc<Subscription>) {
+        self.hub.unsubscribe(&self.session, subscription);
+    }
+
+    /// Says why the session ends; otherwise its client is gone.
+    pub fn ends_for(&self, reason: CloseReason) {
+        *self.reason.lock() = reason;
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let reason = *self.reason.lock();
+        self.hub.leave(&self.session);
+        self.session.outbox.close(reason);
+        self.metrics.session_closed_for(self.session.transport, reason);
+        tracing::debug!(
+            transport = self.session.transport.label(),
+            account = self.session.viewer.account.0,
+            reason = reason.label(),
+            "session closed"
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! Connections to PostgreSQL, and statements sent over them.
+
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Executor, PgPool, Row,
+    pool::PoolConnection,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
+};
+
+use super::StoreError;
+use crate::telemetry::Metrics;
+
+/// How long a statement waits for a connection, as in the Node server.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a statement may take.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How PostgreSQL is reached.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseConfig {
+    /// A host name, an address, or the folder of a unix socket.
+    pub host: String,
+    /// The port; part of the socket's name too.
+    pub port: u16,
+    /// The database.
+    pub name: String,
+    /// The role.
+    pub user: String,
+    /// Its password; empty for none.
+    pub password: String,
+    /// Whether the connection is TLS.
+    pub tls: TlsMode,
+    /// Certificates of authorities to trust instead of the system's, in PEM.
+    pub root_certificate: Option<PathBuf>,
+    /// Certificate and key to show, in PEM.
+    pub client_certificate: Option<(PathBuf, PathBuf)>,
+    /// Settings for each connection, as of `options=-c name=value`.
+    pub settings: Vec<(String, String)>,
+    /// Connections at most.
+    pub pool: u32,
+    /// The variable that the address comes from, for messages.
+    pub variable: &'static str,
+}
+
+/// What TLS is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// No TLS.
+    Off,
+    /// TLS with whoever answers.
+    Unverified,
+    /// TLS with a server whose certificate is valid for its name.
+    Verified,
+}
+
+impl DatabaseConfig {
+    /// Where the database is, for messages.
+    pub fn address(&self) -> String {
+        if self.host.starts_with('/') {
+            format!("unix:{}/.s.PGSQL.{}", self.host, self.port)
+        } else if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    fn options(&self) -> PgConnectOptions {
+        // PgBouncer refuses start-up parameters that it does not know, `extra_float_digits` among them.
+        let mut options = PgConnectOptions::new_without_pgpass()
+            .host(&self.host)
+            .port(self.port)
+            .username(&self.user)
+            .password(&self.password)
+            .database(&self.name)
+            .application_name("")
+            .extra_float_digits(None)
+            .statement_cache_capacity(0)
+            .ssl_mode(match self.tls {
+                TlsMode::Off => PgSslMode::Disable,
+                TlsMode::Unverified => PgSslMode::Require,
+                TlsMode::Verified => PgSslMode::VerifyFull,
+            });
+        if let Some(certificate) = &self.root_certificate {
+            options = options.ssl_root_cert(certificate);
+        }
+        if let Some((certificate, key)) = &self.client_certificate {
+            options = options.ssl_client_cert(certificate).ssl_client_key(key);
+        }
+        if !self.settings.is_empty() {
+            options = options.options(self.settings.iter().map(|(name, value)| (name, value)));
+        }
+        // Statements contain tokens: the library must not log any.
+        options.disable_statement_logging()
+    }
+}
+
+/// The pool of connections.
+#[derive(Clone, Debug)]
+pub struct Database {
+    pool: PgPool,
+    address: Arc<str>,
+    metrics: Arc<Metrics>,
+}
+
+impl Database {
+    /// A pool that connects when it is first used.
+    pub fn new(config: &DatabaseConfig, metrics: Arc<Metrics>) -> Self {
+        let pool = PgPoolOptions::new()
+            .max_connections(config.pool)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .connect_lazy_with(config.options());
+        Self { pool, address: config.address().into(), metrics }
+    }
+
+    /// The rows of one statement, which is sent as it stands.
+    pub(super) async fn rows(&self, statement: String) -> Result<Vec<PgRow>, StoreError> {
+        self.metrics.pg_pool.waiting.inc();
+        let acquired = self.pool.acquire().await;
+        self.metrics.pg_pool.waiting.dec();
+        let mut lease = Lease(Some(acquired.map_err(|error| self.describe(&error))?));
+        let connection = lease.0.as_deref_mut().expect("the lease holds its connection until it is released");
+        let fetching = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
+        let Ok(rows) = tokio::time::timeout(STATEMENT_TIMEOUT, fetching).await else { return Err(self.late()) };
+        lease.release();
+        rows.map_err(|error| self.describe(&error))
+    }
+
+    /// Where the database is, for messages.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the database answers.
+    pub async fn probe(&self) -> Result<(), StoreError> {
+        self.rows("SELECT 1".to_owned()).await.map(drop)
+    }
+
+    /// The server's version, and how long an answer takes.
+    pub async fn version(&self) -> Result<(String, Duration), StoreError> {
+        self.probe().await?;
+        let asked = Instant::now();
+        let rows = self.rows("SHOW server_version".to_owned()).await?;
+        let latency = asked.elapsed();
+        let version = rows.first().map_or(Ok(String::new()), |row| row.try_get(0));
+        Ok((version.map_err(|error| self.describe(&error))?, latency))
+    }
+
+    /// Those of the columns in [`REQUIRED_COLUMNS`] that are not there, as `table.column`.
+    pub async fn missing_columns(&self) -> Result<Vec<String>, StoreError> {
+        let statement = "SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a \
+             JOIN pg_class c ON c.oid = a.attrelid \
+             WHERE pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped";
+        let rows = self.rows(statement.to_owned()).await?;
+        let found: Result<HashSet<String>, _> = rows.iter().map(|row| row.try_get("name")).collect();
+        let found = found.map_err(|error| self.describe(&error))?;
+        let required = REQUIRED_COLUMNS.iter();
+        let required = required.flat_map(|(table, columns)| columns.iter().map(move |column| format!("{table}.{column}")));
+        Ok(required.filter(|column| !found.contains(column)).collect())
+    }
+
+    /// Brings the metrics of the pool up to date.
+    pub fn observe(&self) {
+        self.metrics.pg_pool.total.set(i64::from(self.pool.size()));
+        self.metrics.pg_pool.idle.set(self.pool.num_idle() as i64);
+    }
+
+    /// A time limit for a look-up that shares a statement with others: long enough to wait for a connection.
+    pub(super) fn lookup_limit() -> Duration {
+        ACQUIRE_TIMEOUT
+    }
+
+    /// The error of a look-up that did not come back within its limit.
+    pub(super) fn late(&self) -> StoreError {
+        let cause = format!("no answer within {} s", ACQUIRE_TIMEOUT.as_secs());
+        StoreError::Unreachable { address: Arc::clone(&self.address), cause: cause.into() }
+    }
+
+    pub(super) fn describe(&self, error: &sqlx::Error) -> StoreError {
+        let (address, cause) = (Arc::clone(&self.address), Arc::from(error.to_string()));
+        match error {
+            sqlx::Error::Database(refused) if !is_outage(refused.code().as_deref()) => {
+                StoreError::Failed { address, cause }
+            }
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
+                StoreError::Failed { address, cause }
+            }
+            _ => StoreError::Unreachable { address, cause },
+        }
+    }
+}
+
+/// A connection with a statement under way. If the statement is given up, nobody knows when its answer would come, and
+/// the connection is closed instead of going back to the pool.
+struct Lease(Option<PoolConnection<sqlx::Postgres>>);
+
+impl Lease {
+    fn release(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+/// Error codes of a server that cannot serve at all (PostgreSQL documentation, appendix A): connection exceptions (08),
+/// invalid authorisation (28), no such database (3D), too many connections (53300), shutting or starting up (57P).
+fn is_outage(code: Option<&str>) -> bool {
+    code.is_some_and(|code| {
+        code.starts_with("08")
+            || code.starts_with("28")
+            || code.starts_with("3D")
+            || code.starts_with("57P")
+            || code == "53300"
+    })
+}
+
+/// Every column that the server reads, by table.
+pub const REQUIRED_COLUMNS: [(&str, &[&str]); 11] = [
+    ("oauth_access_tokens", &["id", "token", "scopes", "resource_owner_id", "revoked_at", "created_at", "expires_in"]),
+    ("users", &["id", "account_id", "disabled", "chosen_languages", "role_id"]),
+    ("accounts", &["id", "suspended_at"]),
+    ("user_roles", &["id", "permissions"]),
+    ("lists", &["id", "account_id"]),
+    ("settings", &["var", "value"]),
+    ("blocks", &["account_id", "target_account_id"]),
+    ("mutes", &["account_id", "target_account_id", "expires_at"]),
+    ("account_domain_blocks", &["account_id", "domain"]),
+    ("custom_filters", &["id", "account_id", "phrase", "context", "expires_at", "action"]),
+    ("custom_filter_keywords", &["id", "custom_filter_id", "keyword", "whole_word"]),
+];

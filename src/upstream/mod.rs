@@ -1,0 +1,87 @@
+//! Where events come from: Redis, or, in the demo, this process itself.
+
+mod address;
+mod by_hand;
+mod embedded;
+mod redis;
+mod wanted;
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+pub use address::{RedisAddress, RedisConfig};
+pub use by_hand::{Probe, probe, publish};
+pub use embedded::Embedded;
+pub use redis::{Redis, RedisError};
+
+use crate::domain::Channel;
+
+/// What takes the events of subscribed channels. Both calls come from the receive loop, which waits for nothing:
+/// they must return at once.
+pub trait Sink: Send + Sync + 'static {
+    /// A message was published on a channel, given without namespace. Invalid UTF-8 has become U+FFFD.
+    fn receive(&self, channel: &str, message: &str);
+
+    /// This many messages were lost between the client library and the receive loop.
+    fn lagged(&self, messages: u64);
+}
+
+/// Whether events can come.
+#[derive(Clone, Debug)]
+pub enum LinkState {
+    /// They do.
+    Up,
+    /// They do not.
+    Down {
+        /// Since when.
+        since: Instant,
+        /// Why, in words for an operator.
+        reason: String,
+    },
+}
+
+impl LinkState {
+    /// The reason, if events have not come for longer than the given time.
+    pub fn down_for_longer_than(&self, limit: Duration) -> Option<&str> {
+        match self {
+            Self::Down { since, reason } if since.elapsed() > limit => Some(reason),
+            _ => None,
+        }
+    }
+}
+
+/// The source of events.
+#[derive(Debug)]
+pub enum Upstream {
+    /// Redis pub/sub.
+    Redis(Redis),
+    /// Events that this process publishes to itself.
+    Embedded(Embedded),
+}
+
+impl Upstream {
+    /// Subscribes to some channels and leaves others; takes effect soon, and again after a lost connection.
+    pub fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) {
+        match self {
+            Self::Redis(redis) => redis.change(subscribe, unsubscribe),
+            Self::Embedded(embedded) => embedded.change(subscribe, unsubscribe),
+        }
+    }
+
+    /// Tells Mastodon that somebody watches these channels: it publishes home feeds and notifications only then.
+    pub async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
+        match self {
+            Self::Redis(redis) => redis.renew_keys(channels).await,
+            Self::Embedded(_) => Ok(()),
+        }
+    }
+
+    /// Whether events can come, now and later.
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        match self {
+            Self::Redis(redis) => redis.state(),
+            Self::Embedded(embedded) => embedded.state(),
+        }
+    }
+}

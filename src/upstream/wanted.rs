@@ -1,0 +1,94 @@
+//! Which channels are to be subscribed: what outlives a connection.
+
+use std::collections::{HashMap, HashSet};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::domain::Channel;
+
+/// The channels that are wanted, and what of it a connection has not been told yet.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    all: HashSet<Channel>,
+    /// Channels that changed since the connection was told, and whether they are wanted now.
+    changes: HashMap<Channel, bool>,
+}
+
+/// What a connection has to do.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Changes {
+    pub subscribe: Vec<Channel>,
+    pub unsubscribe: Vec<Channel>,
+}
+
+impl Wanted {
+    pub(super) fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) {
+        let mut state = self.state.lock();
+        for channel in subscribe {
+            state.all.insert(channel.clone());
+            state.changes.insert(channel, true);
+        }
+        for channel in unsubscribe {
+            state.all.remove(&channel);
+            state.changes.insert(channel, false);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// Everything, for a new connection; nothing of it counts as a change any more.
+    pub(super) fn all(&self) -> Vec<Channel> {
+        let mut state = self.state.lock();
+        state.changes.clear();
+        state.all.iter().cloned().collect()
+    }
+
+    /// Waits for changes and takes them.
+    pub(super) async fn changes(&self) -> Changes {
+        loop {
+            let taken = std::mem::take(&mut self.state.lock().changes);
+            if !taken.is_empty() {
+                let (subscribe, unsubscribe): (Vec<_>, Vec<_>) = taken.into_iter().partition(|(_, wanted)| *wanted);
+                let channels = |changes: Vec<(Channel, bool)>| changes.into_iter().map(|(channel, _)| channel).collect();
+                return Changes { subscribe: channels(subscribe), unsubscribe: channels(unsubscribe) };
+            }
+            self.changed.notified().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn channel(name: &str) -> Channel {
+        Channel::named(name)
+    }
+
+    #[tokio::test]
+    async fn the_last_wish_for_a_channel_counts() {
+        let wanted = Wanted::default();
+        wanted.change(vec![channel("a"), channel("b")], vec![]);
+        wanted.change(vec![], vec![channel("a")]);
+        assert_eq!(
+            wanted.changes().await,
+            Changes { subscribe: vec![channel("b")], unsubscribe: vec![channel("a")] }
+        );
+    }
+
+    #[tokio::test]
+    async fn a_new_connection_gets_everything_and_only_later_changes() {
+        let wanted = Wanted::default();
+        wanted.change(vec![channel("a")], vec![]);
+        assert_eq!(wanted.all(), [channel("a")]);
+        wanted.change(vec![channel("b")], vec![]);
+        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![] });
+    }
+}

@@ -1,0 +1,114 @@
+//! How the program is started.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+
+use super::eventually::eventually;
+use super::logs::{LogLine, Logs};
+use super::process::{Folder, Process};
+use super::server::Server;
+
+/// How a server is to be started.
+pub struct ServerOptions {
+    environment: BTreeMap<String, String>,
+    arguments: Vec<String>,
+    folder: Option<PathBuf>,
+    own_folder: Folder,
+}
+
+impl ServerOptions {
+    /// An environment that says nothing of Redis and PostgreSQL: production, `BIND=127.0.0.1`, `PORT=0`, `LOG_LEVEL=debug`.
+    pub fn bare() -> Self {
+        let options = Self {
+            environment: BTreeMap::new(),
+            arguments: Vec::new(),
+            folder: None,
+            own_folder: Folder::new("server"),
+        };
+        let options =
+            options.env("NODE_ENV", "production").env("BIND", "127.0.0.1").env("PORT", "0").env("LOG_LEVEL", "debug");
+        // Where measured builds write what they measured.
+        match std::env::var("LLVM_PROFILE_FILE") {
+            Ok(file) => options.env("LLVM_PROFILE_FILE", file),
+            Err(_) => options,
+        }
+    }
+
+    /// Sets a variable.
+    pub fn env(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.environment.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Removes a variable.
+    pub fn without(mut self, name: &str) -> Self {
+        self.environment.remove(name);
+        self
+    }
+
+    /// Listens on a unix socket in the server's folder instead of a port.
+    pub fn unix_socket(self) -> Self {
+        let socket = self.own_folder.path().join("streaming.sock");
+        self.without("BIND").without("PORT").env("SOCKET", socket.to_string_lossy())
+    }
+
+    /// The working directory (default: an empty folder of its own).
+    pub fn folder(mut self, path: impl Into<PathBuf>) -> Self {
+        self.folder = Some(path.into());
+        self
+    }
+
+    /// Adds an argument to the command line.
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Starts it and waits until it answers. Panics, with its log, if it ends instead.
+    pub async fn start(self) -> Server {
+        let (process, logs, folder) = self.launch();
+        Server::answering(process, logs, folder).await
+    }
+
+    /// Starts it and waits for its end, for starts that must fail and for commands.
+    pub async fn run_to_end(self) -> Ended {
+        let (process, logs, _folder) = self.launch();
+        let status = process.exited().await;
+        // The threads that read end with the process, but a moment later.
+        eventually("end of the output", || async { logs.is_complete() }).await;
+        Ended { status, logs: logs.lines() }
+    }
+
+    fn launch(self) -> (Process, Logs, Folder) {
+        let folder = self.folder.as_deref();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flodgatt"));
+        command
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment)
+            .current_dir(folder.unwrap_or(self.own_folder.path()))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let process = Process::start(&mut command);
+        let logs = Logs::default();
+        process.read_stdout(logs.reader(false));
+        process.read_stderr(logs.reader(true));
+        (process, logs, self.own_folder)
+    }
+}
+
+/// How a server ended that was meant to end.
+#[derive(Debug)]
+pub struct Ended {
+    pub status: ExitStatus,
+    pub logs: Vec<LogLine>,
+}
+
+impl Ended {
+    /// Everything it wrote.
+    pub fn text(&self) -> String {
+        let lines: Vec<&str> = self.logs.iter().map(|line| line.text.as_str()).collect();
+        lines.join("\n")
+    }
+}
