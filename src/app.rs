@@ -122,8 +122,8 @@ async fn database_ready(database: &Database, variable: &'static str) {
         match database.probe().await {
             Ok(()) => return tracing::info!(address = database.address(), "connected to postgresql"),
             Err(error) => {
-                let retry_in_ms = backoff.as_millis() as u64;
-                tracing::warn!(%error, variable, retry_in_ms, "postgresql cannot be used yet; trying again");
+                let retry_in_s = backoff.as_secs_f64();
+                tracing::warn!(%error, variable, retry_in_s, "postgresql cannot be used yet; trying again");
             }
         }
         tokio::time::sleep(backoff).await;

@@ -109,7 +109,7 @@ impl Cast {
             draft.visibility = if self.rng.bool() { "unlisted" } else { "private" };
             home = true;
         }
-        self.publish(draft, home, now)
+        self.publish(&draft, home, now)
     }
 
     /// Somebody answers somebody else: Mastodon keeps those out of the public timelines, not out of hashtags and home feeds.
@@ -134,7 +134,7 @@ impl Cast {
             answers: Some(ids),
         };
         draft.mention(&format!("{{mention}} {words}"), other, &self.people[other]);
-        self.publish(draft, true, now)
+        self.publish(&draft, true, now)
     }
 
     /// Something that the demo account is told of.
@@ -156,10 +156,10 @@ impl Cast {
         let (author, line, phrases) = self.pick_line();
         let mut draft = self.draft(author, line, phrases);
         if author == 0 {
-            return self.publish(draft, true, now); // nobody is told of mentioning themselves
+            return self.publish(&draft, true, now); // nobody is told of mentioning themselves
         }
         draft.mention(phrases.question, 0, &self.people[0]);
-        let mut posts = self.publish(draft, false, now);
+        let mut posts = self.publish(&draft, false, now);
         let status = posts.first().map(|post| for_viewer(&post.payload));
         posts.push(self.notification("mention", author, status, now));
         posts
@@ -214,7 +214,7 @@ impl Cast {
     }
 
     /// Renders a draft, remembers it, and says what is published.
-    fn publish(&mut self, draft: Draft, home: bool, now: SystemTime) -> Vec<Post> {
+    fn publish(&mut self, draft: &Draft, home: bool, now: SystemTime) -> Vec<Post> {
         let language = draft.phrases.language;
         let id = self.next_id(now);
         let author = &self.people[draft.author];
@@ -233,7 +233,7 @@ impl Cast {
             answers: draft.answers.clone(),
         };
         let status = render::status(&mut self.rng, written);
-        let channels = channels(&draft, self.people[draft.author].is_local());
+        let channels = channels(draft, self.people[draft.author].is_local());
         let published = Published { status, language, channels, home };
         let posts = published.posts("update");
         if self.recent.len() == REMEMBERED {

@@ -166,6 +166,10 @@ struct CompiledKeyword {
     bounds: Bounds,
 }
 
+/// How many occurrences of keywords are looked at in one text. Only keywords that are parts of each other and a text made
+/// for them come to more; what comes after is not found. So the time per status stays bounded (some 10 ms).
+const MAX_OCCURRENCES: usize = 1 << 20;
+
 /// The result if nothing matches, which is the most frequent one.
 static NO_RESULTS: LazyLock<Arc<str>> = LazyLock::new(|| "[]".into());
 
@@ -219,7 +223,7 @@ impl FilterSet {
     fn leftmost(&self, automaton: &AhoCorasick, text: &FoldedText) -> Vec<Option<Found>> {
         let mut best: Vec<Option<Found>> = Vec::new();
         let mut unmatched = self.filters.len();
-        for place in automaton.find_overlapping_iter(&text.folded) {
+        for place in automaton.find_overlapping_iter(&text.folded).take(MAX_OCCURRENCES) {
             let found = Found { start: place.start(), end: place.end(), keyword: place.pattern().as_usize() };
             if unmatched == 0 && self.is_settled(&best, found.end) {
                 break;
@@ -269,7 +273,7 @@ fn automaton(folded: &[String]) -> AhoCorasick {
     AhoCorasick::builder()
         .kind(Some(AhoCorasickKind::ContiguousNFA))
         .prefilter(false)
-        .dense_depth(1)
+        .dense_depth(0)
         .build(folded)
         .expect("the keywords of an account are far from the automaton's limit of 2^31 states")
 }

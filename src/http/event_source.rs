@@ -39,7 +39,7 @@ async fn stream(parts: &Parts, name: StreamName, request: &Head) -> Result<Respo
     }
     let address = parts.client_address(&request.headers, &request.extensions);
     let membership = parts.begin_session(viewer, Transport::EventSource, address);
-    membership.subscribe(subscription);
+    membership.subscribe(&subscription);
     if let Some(connection) = request.extensions.get::<Arc<Connection>>() {
         connection.serves(membership.session());
     }

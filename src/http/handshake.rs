@@ -23,23 +23,47 @@ fn names_upgrade(connection: &HeaderValue) -> bool {
     connection.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
 }
 
-/// The answer that opens the WebSocket, or the one that says what is wrong with the handshake.
-pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, Response> {
+/// What is wrong with a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Defect {
+    /// Only GET opens a WebSocket.
+    Method,
+    /// `Sec-WebSocket-Key` is missing or wrong.
+    Key,
+    /// `Sec-WebSocket-Version` is not 13.
+    Version,
+    /// A subprotocol is malformed or repeated.
+    Protocol,
+}
+
+/// The answer that opens the WebSocket.
+pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, Defect> {
     if request.method() != Method::GET {
-        let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED);
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET"));
-        return Err(response);
+        return Err(Defect::Method);
     }
     let headers = request.headers();
-    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes()));
-    let Some(key) = key else { return Err(refuse(StatusCode::BAD_REQUEST)) };
+    let key = headers.get(SEC_WEBSOCKET_KEY).filter(|key| is_key(key.as_bytes())).ok_or(Defect::Key)?;
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        let mut response = refuse(StatusCode::UPGRADE_REQUIRED);
-        response.headers_mut().insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Err(response);
+        return Err(Defect::Version);
     }
-    let protocol = first_protocol(headers).map_err(|()| refuse(StatusCode::BAD_REQUEST))?;
-    Ok(switching_protocols(key, protocol))
+    Ok(switching_protocols(key, first_protocol(headers)?))
+}
+
+impl Defect {
+    /// The answer that says so.
+    pub(super) fn answer(self) -> Response {
+        let (status, header) = match self {
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, Some((ALLOW, "GET"))),
+            Self::Version => (StatusCode::UPGRADE_REQUIRED, Some((SEC_WEBSOCKET_VERSION, "13"))),
+            Self::Key | Self::Protocol => (StatusCode::BAD_REQUEST, None),
+        };
+        let mut response = answer::empty(status);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        if let Some((name, value)) = header {
+            response.headers_mut().insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
 }
 
 fn switching_protocols(key: &HeaderValue, protocol: Option<HeaderValue>) -> Response {
@@ -56,12 +80,6 @@ fn switching_protocols(key: &HeaderValue, protocol: Option<HeaderValue>) -> Resp
     response
 }
 
-fn refuse(status: StatusCode) -> Response {
-    let mut response = answer::empty(status);
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
 /// 16 bytes in base64.
 fn is_key(key: &[u8]) -> bool {
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
@@ -70,18 +88,18 @@ fn is_key(key: &[u8]) -> bool {
 
 /// The first of the subprotocols offered. Browsers and some libraries refuse a connection that does not echo one of
 /// theirs. They must be tokens (RFC 9110, 5.6.2), each once.
-fn first_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, ()> {
+fn first_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, Defect> {
     let mut offered: Vec<&[u8]> = Vec::new();
     for value in headers.get_all(SEC_WEBSOCKET_PROTOCOL) {
         for protocol in value.as_bytes().split(|byte| *byte == b',') {
             let protocol = protocol.trim_ascii();
             if protocol.is_empty() || !protocol.iter().all(is_token_byte) || offered.contains(&protocol) {
-                return Err(());
+                return Err(Defect::Protocol);
             }
             offered.push(protocol);
         }
     }
-    offered.first().map(|first| HeaderValue::from_bytes(first).map_err(|_| ())).transpose()
+    offered.first().map(|first| HeaderValue::from_bytes(first).map_err(|_| Defect::Protocol)).transpose()
 }
 
 fn is_token_byte(byte: &u8) -> bool {
@@ -109,7 +127,7 @@ mod tests {
     }
 
     fn status(request: &Request<()>) -> StatusCode {
-        accept(request).unwrap_or_else(|refused| refused).status()
+        accept(request).unwrap_or_else(Defect::answer).status()
     }
 
     #[test]
@@ -132,7 +150,7 @@ mod tests {
 
     #[test]
     fn another_version_is_told_which_one_is_spoken() {
-        let refused = accept(&with(SEC_WEBSOCKET_VERSION, "8")).expect_err("it is not spoken");
+        let refused = accept(&with(SEC_WEBSOCKET_VERSION, "8")).expect_err("it is not spoken").answer();
         assert_eq!(refused.status(), StatusCode::UPGRADE_REQUIRED);
         assert_eq!(refused.headers()[SEC_WEBSOCKET_VERSION], "13");
     }

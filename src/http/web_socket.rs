@@ -31,7 +31,7 @@ pub(super) async fn open(parts: &Arc<Parts>, mut request: Request) -> Response {
     };
     let response = match handshake::accept(&request) {
         Ok(response) => response,
-        Err(refused) => return refused,
+        Err(defect) => return defect.answer(),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     let wanted = handshake_request(&query).map(SessionRequest::Subscribe);

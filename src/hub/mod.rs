@@ -55,8 +55,8 @@ impl Hub {
     }
 
     /// A session subscribes to a stream. Without effect for a session that has left or was expelled.
-    pub fn subscribe(&self, session: &Arc<SessionHandle>, subscription: Arc<Subscription>) {
-        if self.state.lock().subscribe(session, &subscription) {
+    pub fn subscribe(&self, session: &Arc<SessionHandle>, subscription: &Arc<Subscription>) {
+        if self.state.lock().subscribe(session, subscription) {
             self.metrics.stream_opened(session.transport, subscription.stream.name);
             self.interest_changed.notify_one();
             self.renewal_wanted.notify_one();

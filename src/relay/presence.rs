@@ -13,6 +13,8 @@ use crate::{
 /// How often the keys of all open streams are set anew; they live three times as long.
 const RENEWAL: Duration = Duration::from_secs(360);
 
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Runs for ever: sets keys when streams are opened, regularly, and after Redis was away.
 pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
     let mut regularly = tokio::time::interval(RENEWAL);
@@ -32,16 +34,21 @@ pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
                 }
             }
         };
-        renew(&upstream, &channels).await;
+        renew(&hub, &upstream, channels).await;
     }
 }
 
-async fn renew(upstream: &Upstream, channels: &[Channel]) {
-    if channels.is_empty() {
-        return;
-    }
-    // When Redis is back, all keys are set again.
-    if let Err(error) = upstream.renew_keys(channels).await {
-        tracing::warn!(%error, channels = channels.len(), "keys could not be renewed; trying again later");
+/// Sets keys, and tries again until it succeeds: all of them then, for Redis may have lost them.
+async fn renew(hub: &Hub, upstream: &Upstream, mut channels: Vec<Channel>) {
+    let mut failed = false;
+    while !channels.is_empty() {
+        match upstream.renew_keys(&channels).await {
+            Ok(()) => return,
+            Err(error) if !failed => tracing::warn!(%error, "keys could not be renewed; trying again"),
+            Err(_) => {}
+        }
+        failed = true;
+        tokio::time::sleep(RETRY).await;
+        channels = hub.stream_channels();
     }
 }

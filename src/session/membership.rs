@@ -32,7 +32,7 @@ impl Membership {
     }
 
     /// Subscribes to a stream.
-    pub fn subscribe(&self, subscription: Arc<Subscription>) {
+    pub fn subscribe(&self, subscription: &Arc<Subscription>) {
         self.hub.subscribe(&self.session, subscription);
     }
 

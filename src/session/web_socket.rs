@@ -192,10 +192,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
             }
             Message::Binary(_) => return Err(CloseReason::BinaryMessage),
             Message::Pong(_) => self.answered = true,
-            // The library answers pings, but writes the answer only when it is asked to write.
-            Message::Ping(_) => self.writing = true,
             Message::Close(Some(close)) if is_complaint(&close) => return Err(CloseReason::ProtocolError),
-            Message::Close(_) => self.writing = true,
+            // The library answers these, but writes the answer only when it is asked to write.
+            Message::Ping(_) | Message::Close(_) => self.writing = true,
             Message::Frame(_) => {}
         }
         Ok(())
@@ -214,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
                     let found = async move { look_up.run(&store).await.map_err(|error| Refusal::from(&error)) };
                     self.looking_up = Some(found.boxed());
                 }
-                Effect::Subscribe(subscription) => self.membership.subscribe(subscription),
+                Effect::Subscribe(subscription) => self.membership.subscribe(&subscription),
                 Effect::Unsubscribe(subscription) => self.membership.unsubscribe(&subscription),
                 Effect::Reply(text) => {
                     self.membership.session().outbox.offer(text.into());

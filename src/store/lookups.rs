@@ -1,6 +1,9 @@
 //! Tokens, lists and settings: what is looked up when a client connects or subscribes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 
 use sqlx::{Row, postgres::PgRow};
 
@@ -111,7 +114,7 @@ fn read_viewer(row: &PgRow) -> Result<(String, Viewer), sqlx::Error> {
 /// The strings of a JSON array that PostgreSQL made of an array of texts.
 pub(super) fn strings(array: &str) -> Vec<String> {
     let elements = json::parse(array).and_then(Value::elements).unwrap_or_default();
-    elements.into_iter().filter_map(Value::text).map(|text| text.into_owned()).collect()
+    elements.into_iter().filter_map(Value::text).map(Cow::into_owned).collect()
 }
 
 async fn owned_lists(database: &Database, asked: Vec<(AccountId, ListId)>) -> Result<Vec<bool>, StoreError> {

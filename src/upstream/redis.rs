@@ -232,7 +232,7 @@ impl Subscriber {
         });
         // The same reason again is no news.
         if changed {
-            tracing::warn!(reason, retry_in_ms = retry_in.as_millis() as u64, "redis cannot be reached; trying again");
+            tracing::warn!(reason, retry_in_s = retry_in.as_secs_f64(), "redis cannot be reached; trying again");
         }
     }
 }

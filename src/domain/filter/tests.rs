@@ -212,12 +212,13 @@ fn folding_never_makes_or_unmakes_a_word_character() {
     }
 }
 
+static WORD: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^[\p{L}\p{M}\p{N}_]$").unwrap());
+
 #[test]
 fn word_characters_are_letters_marks_numbers_and_the_low_line() {
-    let word = Regex::new(r"^[\p{L}\p{M}\p{N}_]$").unwrap();
     // Old blocks only: the crates need not know the same version of Unicode.
     for character in ('\0'..='\u{52f}').chain("ⅳ²½字ⓐ\u{200d}\u{2019}・ー\u{20dd}٣😀𐐀".chars()) {
-        assert_eq!(is_word_character(character), word.is_match(&character.to_string()), "{character:?}");
+        assert_eq!(is_word_character(character), WORD.is_match(&character.to_string()), "{character:?}");
     }
 }
 
@@ -230,12 +231,21 @@ fn an_empty_keyword_matches_everything_at_its_beginning() {
     }
 }
 
+#[test]
+fn a_text_that_is_made_of_occurrences_is_not_searched_for_ever() {
+    let parts: Vec<String> = (1..=100).map(|length| "a".repeat(length)).collect();
+    let parts: Vec<(&str, bool)> = parts.iter().map(|part| (part.as_str(), true)).collect();
+    let set = FilterSet::new(vec![filter(1, &parts), filter(2, &[("x", false)])]);
+    let found = |length: usize| results(&set, &format!("{} x", "a".repeat(length)));
+    assert_eq!(found(MAX_OCCURRENCES / 100)[0]["keyword_matches"], json!(["x"]));
+    assert_eq!(found(MAX_OCCURRENCES / 100 + 200), json!([]));
+}
+
 /// The expression of a filter, tried place by place and keyword by keyword; an implementation that owes nothing to the
 /// one under test.
 fn reference(keywords: &[(String, bool)], text: &str) -> Option<String> {
     let text: Vec<char> = text.chars().collect();
-    let word = Regex::new(r"^[\p{L}\p{M}\p{N}_]$").unwrap();
-    let is_word = |c: Option<&char>| c.is_some_and(|c| word.is_match(&c.to_string()));
+    let is_word = |c: Option<&char>| c.is_some_and(|c| WORD.is_match(&c.to_string()));
     let canonical = |c: &char| {
         let upper: Vec<u16> = c.to_string().to_uppercase().encode_utf16().collect();
         let as_it_is = c.to_string().encode_utf16().collect::<Vec<_>>();
