@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{
     config::Config,
@@ -78,7 +78,7 @@ impl Assembly {
 
 /// Starts a server for Mastodon: waits until Redis and PostgreSQL are there, then listens. `None` if it was told to
 /// stop before that.
-pub async fn start(config: &Config, stop: impl Future<Output = ()>) -> anyhow::Result<Option<Server>> {
+pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Option<Server>> {
     let lifecycle = Lifecycle::new();
     let metrics = Arc::new(Metrics::default());
     let database = Database::new(&config.database, Arc::clone(&metrics));
@@ -88,7 +88,7 @@ pub async fn start(config: &Config, stop: impl Future<Output = ()>) -> anyhow::R
     let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle)?;
     let upstream = Upstream::Redis(redis);
     tokio::select! {
-        () = stop => return Ok(None),
+        () = stop.received() => return Ok(None),
         () = ready(&upstream, &database, config.database.variable) => {}
     }
     let listener = config.listen.bind().await?;
@@ -137,16 +137,20 @@ impl Server {
         &self.lifecycle
     }
 
-    /// Serves until it is told to stop, or a part that it needs has failed; then ends all sessions.
-    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    /// Serves until it is told to stop, or a part that it needs has failed; then ends all sessions. Told to stop a second
+    /// time, it ends at once.
+    pub async fn serve_until(self, stop: &mut StopSignal) -> anyhow::Result<()> {
         tokio::select! {
-            () = stop => tracing::info!(sessions = self.hub.sessions(), "stopping"),
+            () = stop.received() => tracing::info!(sessions = self.hub.sessions(), "stopping"),
             () = self.lifecycle.stopping() => {}
         }
         self.lifecycle.stop();
         self.hub.close_all(CloseReason::Restart);
-        if !self.lifecycle.ended(STOP_LIMIT).await {
-            tracing::warn!(sessions = self.hub.sessions(), "some clients did not close in time and were cut off");
+        tokio::select! {
+            in_time = self.lifecycle.ended(STOP_LIMIT) => if !in_time {
+                tracing::warn!(sessions = self.hub.sessions(), "some clients did not close in time and were cut off");
+            },
+            () = stop.received() => anyhow::bail!("told to stop twice; sessions were cut off"),
         }
         anyhow::ensure!(!self.lifecycle.has_failed(), "a part that the server needs has failed");
         tracing::info!("stopped");
@@ -154,21 +158,28 @@ impl Server {
     }
 }
 
-/// Completes when the process is told to stop: SIGTERM or SIGINT. From then on a second one ends it at once.
-pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    let (told, stopped) = tokio::sync::oneshot::channel();
-    tokio::spawn(async move {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        let _ = told.send(());
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::warn!("told to stop twice; ending at once");
-        std::process::exit(1);
-    });
-    Ok(async move {
-        let _ = stopped.await;
-    })
+/// How the process is told to stop: SIGTERM, or SIGINT from a terminal.
+pub struct StopSignal {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignal {
+    /// Signals do not end the process by themselves any more.
+    pub fn listen() -> anyhow::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Every connection takes a file descriptor: allows as many as the system lets this process have.

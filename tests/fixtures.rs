@@ -261,7 +261,7 @@ async fn be_a_victim() {
     db.person("alice").await;
     paused.pause();
     own.pause();
-    let pids = [redis.pid(), paused.pid(), shared.pid(), own.pid()];
+    let pids = [vec![redis.pid(), paused.pid()], shared.pids(), own.pids()].concat();
     let root = redis.folder().parent().unwrap();
     println!("\nvictim: {}", json!({"pids": pids, "root": root}));
     std::future::pending().await

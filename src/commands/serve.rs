@@ -12,9 +12,9 @@ pub async fn serve() -> anyhow::Result<()> {
     logs::start(config::log_config(&environment)?);
     let config = Config::read(&environment)?;
     app::raise_file_limit();
-    let mut stop = std::pin::pin!(app::stop_signal()?);
+    let mut stop = app::StopSignal::listen()?;
     match app::start(&config, &mut stop).await? {
-        Some(server) => server.serve_until(stop).await,
+        Some(server) => server.serve_until(&mut stop).await,
         None => Ok(()),
     }
 }

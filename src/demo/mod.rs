@@ -55,7 +55,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         (_, address) => address,
     };
     app::raise_file_limit();
-    let stop = app::stop_signal()?;
+    let mut stop = app::StopSignal::listen()?;
     let server = app::start_embedded(&listen, accounts(), page()).await.map_err(explain)?;
     print_greeting(&server.address);
     let upstream = std::sync::Arc::clone(&server.upstream);
@@ -66,7 +66,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             () = lifecycle.stopping() => {}
         }
     });
-    server.serve_until(stop).await
+    server.serve_until(&mut stop).await
 }
 
 fn explain(error: anyhow::Error) -> anyhow::Error {

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, PgPool, Row,
     pool::PoolConnection,
@@ -122,9 +123,9 @@ impl Database {
 
     /// The rows of one statement, which is sent as it stands.
     pub(super) async fn rows(&self, statement: String) -> Result<Vec<PgRow>, StoreError> {
-        self.metrics.pg_pool.waiting.inc();
+        let waiting = Waiting::new(&self.metrics.pg_pool.waiting);
         let acquired = self.pool.acquire().await;
-        self.metrics.pg_pool.waiting.dec();
+        drop(waiting);
         let mut lease = Lease(Some(acquired.map_err(|error| self.describe(&error))?));
         let connection = lease.0.as_deref_mut().expect("the lease holds its connection until it is released");
         let fetching = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
@@ -194,6 +195,22 @@ impl Database {
             }
             _ => StoreError::Unreachable { address, cause },
         }
+    }
+}
+
+/// Counts a statement that waits for a connection, also if it stops waiting because nobody wants it any more.
+struct Waiting<'a>(&'a Gauge);
+
+impl<'a> Waiting<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

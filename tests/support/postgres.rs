@@ -89,6 +89,12 @@ impl Postgres {
         certificates::ca_file(self.folder.path())
     }
 
+    /// The process ids of all its processes, connections included.
+    pub fn pids(&self) -> Vec<u32> {
+        let pid = self.pid();
+        [pid].into_iter().chain(children(pid).into_iter().map(i32::unsigned_abs)).collect()
+    }
+
     /// Everything it has logged, statements included.
     pub fn log(&self) -> String {
         let bytes = fs::read(self.folder.path().join("log")).unwrap_or_default();

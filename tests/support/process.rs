@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,29 +20,36 @@ use super::eventually::eventually;
 
 const GUARD: &str = r#"
 read -r _
-for file in "$1"/processes/*; do
-    [ -e "$file" ] || continue
-    kill -"$(cat "$file")" "${file##*/}" 2>/dev/null
-    kill -CONT "${file##*/}" 2>/dev/null
+# Whether a process runs; one that has ended, and that nobody has asked about, does not.
+runs() {
+    case "$(cat "/proc/$1/stat" 2>/dev/null)" in
+        ''|*") Z "*) return 1 ;;
+    esac
+}
+cd "$1/processes" || exit
+for pid in *; do
+    runs "$pid" || continue
+    kill -"$(cat "$pid")" "$pid"
+    kill -CONT "$pid"
 done
-for file in "$1"/processes/*; do
-    [ -e "$file" ] || continue
-    for attempt in 1 2 3 4 5 6 7 8 9 10; do
-        kill -0 "${file##*/}" 2>/dev/null || continue 2
-        sleep 0.2
+for pid in *; do
+    for attempt in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        runs "$pid" || continue 2
+        sleep 0.1
     done
-    kill -KILL "${file##*/}" 2>/dev/null
+    kill -KILL "$pid"
 done
+cd /
 for attempt in 1 2 3 4 5 6 7 8 9 10; do
-    rm -rf "$1" 2>/dev/null && exit
+    rm -rf "$1" && exit
     sleep 0.2
 done
 "#;
 
-/// The root folder and the writing end of the guard's pipe, which closes when this process ends.
+/// The root folder, and the guard with the writing end of its pipe, which closes when this process ends.
 struct Root {
     folder: PathBuf,
-    _pipe: ChildStdin,
+    _guard: Child,
 }
 
 fn root() -> &'static Path {
@@ -56,7 +63,7 @@ fn start_guard() -> Root {
     fs::create_dir_all(folder.join("processes")).expect("a folder for the tests can be made");
     // Other users (PostgreSQL's) must be able to pass through.
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut guard = Command::new("/bin/sh")
+    let guard = Command::new("/bin/sh")
         .args(["-c", GUARD, "guard"])
         .arg(&folder)
         .stdin(Stdio::piped())
@@ -65,8 +72,7 @@ fn start_guard() -> Root {
         .process_group(0)
         .spawn()
         .expect("/bin/sh can be started");
-    let pipe = guard.stdin.take().expect("stdin is a pipe");
-    Root { folder, _pipe: pipe }
+    Root { folder, _guard: guard }
 }
 
 /// A folder of its own, removed when dropped or when the test process ends.

@@ -87,8 +87,7 @@ impl Sentinel {
     pub async fn fail_over(&self) -> &Redis {
         let old = self.master().await;
         old.kill();
-        let others = self.servers.iter();
-        let new = others.filter(|server| server.port() != old.port()).next();
+        let new = self.servers.iter().find(|server| server.port() != old.port());
         let new = new.expect("there are two");
         eventually("promotion", || async {
             let role = new.command(&["ROLE"]).await.array();
