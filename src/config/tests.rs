@@ -1,0 +1,149 @@
+mod database;
+mod redis;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> Environment {
+    Environment::from_pairs(pairs.iter().copied())
+}
+
+/// The error of an environment that makes no sense.
+fn error(pairs: &[(&str, &str)]) -> String {
+    match Config::read(&environment(pairs)) {
+        Ok(_) => panic!("{pairs:?} should not be valid"),
+        Err(error) => error.to_string(),
+    }
+}
+
+fn listen(pairs: &[(&str, &str)]) -> ListenAddress {
+    listen_address(&environment(pairs)).unwrap()
+}
+
+fn tcp(host: &str, port: u16) -> ListenAddress {
+    ListenAddress::Tcp(host.to_owned(), port)
+}
+
+#[test]
+fn without_variables_it_listens_on_port_4000_of_loopback() {
+    assert_eq!(listen(&[]), tcp("127.0.0.1", 4000));
+}
+
+#[test]
+fn an_empty_bind_is_all_addresses_and_an_empty_port_the_default() {
+    assert_eq!(listen(&[("BIND", ""), ("PORT", "")]), tcp("", 4000));
+}
+
+#[test]
+fn an_ipv6_address_may_be_in_square_brackets() {
+    for bind in ["[::1]", "::1"] {
+        assert_eq!(listen(&[("BIND", bind), ("PORT", "0")]), tcp("::1", 0));
+    }
+}
+
+#[test]
+fn a_socket_counts_more_than_bind_and_port() {
+    let variables = [("SOCKET", "/run/streaming.sock"), ("BIND", "::"), ("PORT", "5")];
+    assert_eq!(listen(&variables), ListenAddress::Unix("/run/streaming.sock".into()));
+    assert_eq!(listen(&[("SOCKET", ""), ("PORT", "5")]), tcp("127.0.0.1", 5));
+}
+
+#[test]
+fn the_level_of_logs_depends_on_the_mode_unless_it_is_given() {
+    for (pairs, level, json) in [
+        (&[][..], LogLevel::Debug, false),
+        (&[("NODE_ENV", "")], LogLevel::Debug, false),
+        (&[("NODE_ENV", "development")], LogLevel::Debug, false),
+        (&[("NODE_ENV", "production")], LogLevel::Info, true),
+        (&[("NODE_ENV", "staging")], LogLevel::Info, false),
+        (&[("NODE_ENV", "production"), ("LOG_LEVEL", "trace")], LogLevel::Trace, true),
+        (&[("LOG_LEVEL", "debug")], LogLevel::Debug, false),
+        (&[("LOG_LEVEL", "info")], LogLevel::Info, false),
+        (&[("LOG_LEVEL", "warn")], LogLevel::Warn, false),
+        (&[("LOG_LEVEL", "error")], LogLevel::Error, false),
+        (&[("LOG_LEVEL", "fatal")], LogLevel::Error, false),
+    ] {
+        assert_eq!(log_config(&environment(pairs)).unwrap(), LogConfig { level, json }, "{pairs:?}");
+    }
+}
+
+#[test]
+fn an_unknown_level_is_an_error() {
+    let error = log_config(&environment(&[("LOG_LEVEL", "loud")])).unwrap_err().to_string();
+    assert_eq!(error, r#"LOG_LEVEL: "loud" is none of trace, debug, info, warn, error, fatal"#);
+}
+
+#[test]
+fn each_number_that_is_none_is_an_error_that_names_its_variable() {
+    let sentinels = [("REDIS_SENTINELS", "a"), ("REDIS_SENTINEL_MASTER", "m")];
+    for variable in ["PORT", "DB_PORT", "DB_POOL", "REDIS_PORT", "REDIS_DB", "PGPORT", "REDIS_SENTINEL_PORT"] {
+        for value in ["x", "-1", "4294967296", "1.5", "0x10", "4000 4001"] {
+            let more = if variable.contains("SENTINEL") { &sentinels[..] } else { &[] };
+            let error = error(&[&[(variable, value)], more].concat());
+            assert!(error.starts_with(&format!("{variable}: ")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_port_is_no_more_than_65535() {
+    for variable in ["PORT", "DB_PORT", "REDIS_PORT"] {
+        assert!(error(&[(variable, "65536")]).starts_with(variable));
+    }
+}
+
+#[test]
+fn proxies_are_addresses_and_networks() {
+    let config = Config::read(&environment(&[("TRUSTED_PROXY_IP", "192.0.2.1, 2001:db8::/32 10.0.0.0/8")])).unwrap();
+    let proxies = TrustedProxies::parse("192.0.2.1 2001:db8::/32 10.0.0.0/8").unwrap();
+    assert_eq!(config.trusted_proxies, proxies);
+    assert_eq!(Config::read(&environment(&[])).unwrap().trusted_proxies, TrustedProxies::default());
+    assert!(error(&[("TRUSTED_PROXY_IP", "10.0.0.1 proxy")]).starts_with("TRUSTED_PROXY_IP: \"proxy\""));
+}
+
+#[test]
+fn a_variable_of_the_process_counts_more_than_the_file() {
+    let folder = std::env::temp_dir().join(format!("flodgatt-config-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join(".env"), "PORT=1\nBIND=::1\nREDIS_DB=5").unwrap();
+    std::fs::write(folder.join(".env.production"), "PORT=2").unwrap();
+    let read = |pairs: &[(&str, &str)]| environment(pairs).with_file(&folder).unwrap();
+    let developing = read(&[("PORT", "3"), ("REDIS_DB", "")]);
+    let production = read(&[("NODE_ENV", "production")]);
+    let other = read(&[("NODE_ENV", "staging")]);
+    std::fs::remove_dir_all(&folder).unwrap();
+    assert_eq!((developing.given("PORT"), developing.given("BIND")), (Some("3"), Some("::1")));
+    assert_eq!(developing.given("REDIS_DB"), Some(""), "an empty variable exists");
+    assert_eq!(developing.origin("PORT"), Some(&Origin::Process));
+    assert_eq!(developing.origin("BIND"), Some(&Origin::File(folder.join(".env"))));
+    assert_eq!((production.given("PORT"), production.given("BIND")), (Some("2"), None));
+    assert_eq!(other.given("PORT"), Some("1"));
+}
+
+#[test]
+fn a_missing_file_is_fine() {
+    let environment = environment(&[]).with_file(std::path::Path::new("/nowhere")).unwrap();
+    assert_eq!((environment.file(), environment.names().len()), (None, 0));
+}
+
+/// Every variable read anywhere in this module is in the list for operators, but for those of libpq.
+#[test]
+fn every_variable_that_is_read_is_told() {
+    let sources = [include_str!("../config.rs"), include_str!("redis.rs"), include_str!("database.rs")].concat();
+    let words = sources.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
+    let is_name = |word: &&str| {
+        word.contains('_') && !word.starts_with('_') && !word.ends_with('_')
+            || ["PORT", "BIND", "SOCKET"].contains(word)
+    };
+    let missing: Vec<&str> =
+        words.filter(is_name).filter(|name| !VARIABLES.iter().any(|variable| variable.name == *name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn what_holds_a_password_is_secret() {
+    for variable in VARIABLES {
+        let holds =
+            variable.name.ends_with("PASSWORD") || variable.name.ends_with("PASS") || variable.name.ends_with("_URL");
+        assert_eq!(variable.secret, holds, "{}", variable.name);
+    }
+}
