@@ -11,8 +11,9 @@
 //! | session | one client connection, WebSocket or server-sent events (SSE) |
 //! | node | one running process |
 //!
-//! Layers: a module imports only from modules that stand above it, and siblings do not know each other. A test reads
-//! the `use crate::` lines and holds them against this table.
+//! Layers: a module imports only from modules that stand above it, and siblings do not know each other. Where names
+//! stand in brackets, they are all that it imports beyond the first two layers. A test reads the imports and holds them
+//! against this table.
 //!
 //! | layer | modules |
 //! |---|---|
