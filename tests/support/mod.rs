@@ -38,6 +38,7 @@
 //! | `people`, `relations` | rows: persons, accounts, tokens, roles; lists, blocks, mutes, domain blocks, filters, settings |
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
+//! | `stage` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; locked tables |
 //! | `statuses` | [`status`], [`update`], [`event`](statuses::event): what Mastodon publishes |
 //! | `eventually` | [`eventually`], [`within`]: waiting for a condition |
 //! | `process` | processes and folders that end with the test process |
@@ -64,6 +65,7 @@ pub mod sentinel;
 pub mod server;
 pub mod server_options;
 pub mod sse;
+pub mod stage;
 pub mod statuses;
 pub mod websocket;
 pub mod wire;
@@ -81,6 +83,7 @@ pub use sentinel::{Sentinel, SentinelOptions};
 pub use server::Server;
 pub use server_options::ServerOptions;
 pub use sse::{Ending, Sse};
+pub use stage::{Both, Stage};
 pub use statuses::{event, status, update};
 pub use websocket::Ws;
 pub use wire::{Address, Wire};

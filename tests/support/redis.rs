@@ -106,9 +106,15 @@ impl Redis {
 
     /// Publishes messages in one burst, in their order, without waiting between them.
     pub async fn publish_all(&self, channel: &str, messages: impl IntoIterator<Item = String>) {
+        self.publish_each(messages.into_iter().map(|message| (channel, message))).await;
+    }
+
+    /// Publishes messages in one burst, in their order, each on a channel of its own.
+    pub async fn publish_each<'a>(&self, messages: impl IntoIterator<Item = (&'a str, String)>) {
         let mut connection = self.connect().await;
-        let burst: Vec<Vec<u8>> =
-            messages.into_iter().map(|message| encode(&[b"PUBLISH", channel.as_bytes(), message.as_bytes()])).collect();
+        let encoded =
+            |(channel, message): (&str, String)| encode(&[b"PUBLISH", channel.as_bytes(), message.as_bytes()]);
+        let burst: Vec<Vec<u8>> = messages.into_iter().map(encoded).collect();
         connection.send_encoded(&burst.concat()).await.expect("redis takes the burst");
         for _ in &burst {
             connection.reply().await.expect("redis answers the burst").integer();

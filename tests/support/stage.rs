@@ -1,0 +1,177 @@
+//! A server with everything it needs, and clients that are known to be subscribed.
+
+use serde_json::Value;
+
+use super::database::Database;
+use super::eventually::eventually;
+use super::people::Person;
+use super::redis::Redis;
+use super::server::Server;
+use super::sse::Sse;
+use super::statuses::Marker;
+use super::websocket::Ws;
+
+/// A Redis, a database and a server of one test.
+pub struct Stage {
+    pub redis: Redis,
+    pub db: Database,
+    pub server: Server,
+}
+
+impl Stage {
+    pub async fn start() -> Self {
+        let (redis, db) = (Redis::start().await, Database::create().await);
+        let server = Server::start(&redis, &db).await;
+        Self { redis, db, server }
+    }
+
+    /// A WebSocket subscribed to a stream, given as in the query: `public`, `hashtag&tag=cats`.
+    pub async fn ws(&self, viewer: &Person, stream: &str) -> Ws {
+        let mut ws = Ws::open(&self.server, &format!("/api/v1/streaming?stream={stream}"), &viewer.token).await;
+        ws.silent_so_far().await;
+        self.subscribed(viewer, stream).await;
+        ws
+    }
+
+    /// The same stream as server-sent events.
+    pub async fn sse(&self, viewer: &Person, stream: &str) -> Sse {
+        let (name, parameters) = stream.split_once('&').unwrap_or((stream, ""));
+        let target = format!("/api/v1/streaming/{}?{parameters}", name.replace(':', "/"));
+        let sse = Sse::open(&self.server, &target, &viewer.token).await;
+        self.subscribed(viewer, stream).await;
+        sse
+    }
+
+    /// The same stream on both transports.
+    pub async fn both(&self, viewer: &Person, stream: &str) -> Both {
+        Both { ws: self.ws(viewer, stream).await, sse: self.sse(viewer, stream).await }
+    }
+
+    pub async fn publish(&self, channel: &str, message: impl AsRef<[u8]>) {
+        let receivers = self.redis.publish(channel, message).await;
+        assert_ne!(receivers, 0, "nobody is subscribed to {channel}");
+    }
+
+    /// How many events the server has dropped for a cause.
+    pub async fn dropped_events(&self, cause: &str) -> f64 {
+        self.server.metric("flodgatt_events_dropped_total", &[("cause", cause)]).await
+    }
+
+    /// How many deliveries of an event to a viewer the server has dropped because it could not be screened.
+    pub async fn failed_screenings(&self) -> f64 {
+        self.server.metric("flodgatt_deliveries_dropped_total", &[("cause", "screening_failed")]).await
+    }
+
+    /// Waits for Redis to have what the server must subscribe to for a viewer of this stream.
+    async fn subscribed(&self, viewer: &Person, stream: &str) {
+        let token = format!("timeline:access_token:{}", viewer.token_id);
+        let system = format!("timeline:system:{}", viewer.account_id);
+        for channel in [token, system, channel_of(viewer, stream)] {
+            self.redis.wait_for_subscribers(&channel, 1).await;
+        }
+    }
+}
+
+/// The channel of a stream; of the two of `user` the notifications.
+fn channel_of(viewer: &Person, stream: &str) -> String {
+    let (name, parameter) = stream.split_once('&').unwrap_or((stream, ""));
+    let value = parameter.split_once('=').map(|(_, value)| value).unwrap_or_default();
+    let account = viewer.account_id;
+    match name {
+        "user" | "user:notification" => format!("timeline:{account}:notifications"),
+        "direct" => format!("timeline:direct:{account}"),
+        "list" => format!("timeline:list:{value}"),
+        "hashtag" => format!("timeline:hashtag:{value}"),
+        "hashtag:local" => format!("timeline:hashtag:{value}:local"),
+        _ => format!("timeline:{name}"),
+    }
+}
+
+/// One viewer on both transports.
+pub struct Both {
+    pub ws: Ws,
+    pub sse: Sse,
+}
+
+/// An event that came on both transports alike.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    pub event: String,
+    /// What stood in the WebSocket's `payload`, a string, and in the stream's `data`.
+    pub payload: String,
+}
+
+impl Heard {
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        match serde_json::from_str(&self.payload) {
+            Ok(value) => value,
+            Err(error) => panic!("{error} in {self:?}"),
+        }
+    }
+}
+
+impl Both {
+    /// The next event, which must be the same on both, with a string as payload.
+    pub async fn next(&mut self) -> Heard {
+        let one = self.ws.next_event().await;
+        let other = self.sse.next_event().await;
+        let payload = one.payload.as_ref().and_then(Value::as_str);
+        let payload = payload.unwrap_or_else(|| panic!("the payload is no string: {one:?}"));
+        assert_eq!((&*one.event, payload), (&*other.event, &*other.data()));
+        Heard { event: other.event, payload: payload.to_owned() }
+    }
+
+    /// That nothing was delivered to either so far on this channel.
+    pub async fn silent_until(&mut self, redis: &Redis, channel: &str) {
+        let marker = Marker::publish(redis, channel).await;
+        let next = self.ws.next_event().await;
+        assert!(
+            next.payload.as_ref().and_then(Value::as_str) == Some(marker.payload()),
+            "nothing but the marker was expected, but {next:?} came"
+        );
+        let next = self.sse.next_event().await;
+        assert!(next.data() == marker.payload(), "nothing but the marker was expected, but {next:?} came");
+    }
+}
+
+/// A lock on a whole table: whatever statement reads it waits until this is released.
+pub struct TableLock(sqlx::Transaction<'static, sqlx::Postgres>);
+
+impl TableLock {
+    pub async fn release(self) {
+        self.0.rollback().await.expect("a lock can be released");
+    }
+}
+
+impl Database {
+    /// Locks a table, so that servers' statements on it wait.
+    pub async fn lock(&self, table: &str) -> TableLock {
+        let mut transaction = self.pool().begin().await.expect("a transaction can begin");
+        let statement = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+        let locked = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *transaction).await;
+        locked.unwrap_or_else(|error| panic!("{table} cannot be locked: {error}"));
+        TableLock(transaction)
+    }
+
+    /// Waits until so many statements of servers wait for a lock.
+    pub async fn wait_for_blocked(&self, count: i64) {
+        let blocked = format!(
+            "SELECT count(*) FROM pg_stat_activity \
+             WHERE datname = '{}' AND application_name <> 'fixtures' AND wait_event_type = 'Lock'",
+            self.name()
+        );
+        eventually(format!("{count} statements that wait for a lock"), || async {
+            match self.number(blocked.clone()).await {
+                found if found == count => Ok(()),
+                found => Err(found),
+            }
+        })
+        .await;
+    }
+
+    /// How many statements that contain `part` servers have run.
+    pub fn count_statements(&self, part: &str) -> usize {
+        self.statements().iter().filter(|statement| statement.text.contains(part)).count()
+    }
+}
