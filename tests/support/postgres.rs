@@ -84,7 +84,8 @@ impl Postgres {
         self.folder.path()
     }
 
-    /// The certificate authority (PEM) that vouches for it under the names `localhost`, 127.0.0.1 and ::1. TLS is offered, not demanded.
+    /// The certificate authority (PEM) that vouches for it under the names `localhost`, 127.0.0.1 and ::1. TLS is offered,
+    /// not demanded.
     pub fn ca_file(&self) -> PathBuf {
         certificates::ca_file(self.folder.path())
     }

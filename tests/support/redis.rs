@@ -1,5 +1,6 @@
 //! A real Redis, one for each test.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
@@ -161,11 +162,16 @@ impl Redis {
         self.command_bytes(&words).await
     }
 
-    /// Each command has a connection of its own: an old one may have been closed by a Sentinel, or by [`Redis::drop_clients`].
     async fn command_bytes(&self, words: &[&[u8]]) -> Reply {
-        let answer = async { self.connect().await.command(words).await };
-        let answer = within("answer of redis", answer).await;
+        let answer = self.try_command(words).await;
         answer.unwrap_or_else(|error| panic!("redis is not there: {error}"))
+    }
+
+    /// Runs any command on a connection of its own (an older one may have been closed by a Sentinel or a test). An error says
+    /// that the connection broke, as it does when a Sentinel changes the server's role at that moment.
+    pub async fn try_command(&self, words: &[&[u8]]) -> io::Result<Reply> {
+        let answer = async { self.try_connect().await?.command(words).await };
+        within("answer of redis", answer).await
     }
 
     /// Closes the connections of all clients.
@@ -221,7 +227,7 @@ impl Redis {
         connection.unwrap_or_else(|error| panic!("redis is not there: {error}"))
     }
 
-    async fn try_connect(&self) -> std::io::Result<Connection> {
+    async fn try_connect(&self) -> io::Result<Connection> {
         let mut connection = Connection::open(&self.unix_socket()).await?;
         if let Some(password) = &self.options.password {
             connection.command(&[b"AUTH", password.as_bytes()]).await?;

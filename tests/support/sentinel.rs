@@ -90,8 +90,10 @@ impl Sentinel {
         let new = self.servers.iter().find(|server| server.port() != old.port());
         let new = new.expect("there are two");
         eventually("promotion", || async {
-            let role = new.command(&["ROLE"]).await.array();
-            let role = role[0].text().unwrap_or_default();
+            let role = match new.try_command(&[b"ROLE"]).await {
+                Ok(reply) => reply.array()[0].text().unwrap_or_default(),
+                Err(broken) => return Err(broken.to_string()),
+            };
             let master = self.master_port().await;
             if role == "master" && master == new.port() {
                 Ok(())
