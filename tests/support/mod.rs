@@ -36,6 +36,8 @@
 //! | `redis` | [`Redis`]: publish, subscribers, keys, kill, restart, pause, monitor; `sentinel`: master, replica, [`Sentinel`] |
 //! | `postgres`, `database` | [`Postgres`]: the shared cluster, or one of its own; [`Database`]: Mastodon's tables, statements that servers ran |
 //! | `people`, `relations` | rows: persons, accounts, tokens, roles; lists, blocks, mutes, domain blocks, filters, settings |
+//! | `scene` | [`Scene`]: a server with its Redis, its database and a person, where a test needs nothing special |
+//! | `locks` | [`Lock`](locks::Lock): a table that nobody can read for a while, which makes look-ups slow |
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
 //! | `stage` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; locked tables |
@@ -51,6 +53,7 @@ pub mod eventually;
 pub mod frames;
 pub mod http;
 pub mod installation;
+pub mod locks;
 pub mod logs;
 pub mod messages;
 pub mod monitor;
@@ -61,6 +64,7 @@ pub mod redis;
 pub mod redis_options;
 pub mod relations;
 pub mod resp;
+pub mod scene;
 pub mod sentinel;
 pub mod server;
 pub mod server_options;
@@ -79,6 +83,7 @@ pub use people::{Account, Person};
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use redis_options::RedisOptions;
+pub use scene::Scene;
 pub use sentinel::{Sentinel, SentinelOptions};
 pub use server::Server;
 pub use server_options::ServerOptions;
