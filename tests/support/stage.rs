@@ -13,16 +13,25 @@ use super::websocket::Ws;
 
 /// A Redis, a database and a server of one test.
 pub struct Stage {
+    // Before what it stands on: fields are dropped in this order.
+    pub server: Server,
     pub redis: Redis,
     pub db: Database,
-    pub server: Server,
 }
 
 impl Stage {
+    /// A server with nothing special.
     pub async fn start() -> Self {
-        let (redis, db) = (Redis::start().await, Database::create().await);
-        let server = Server::start(&redis, &db).await;
-        Self { redis, db, server }
+        Self::with_env(&[]).await
+    }
+
+    /// A server with further variables.
+    pub async fn with_env(variables: &[(&str, &str)]) -> Self {
+        let (redis, db) = tokio::join!(Redis::start(), Database::create());
+        let options = Server::options(&redis, &db);
+        let options = variables.iter().fold(options, |options, (name, value)| options.env(name, *value));
+        let server = options.start().await;
+        Self { server, redis, db }
     }
 
     /// A WebSocket subscribed to a stream, given as in the query: `public`, `hashtag&tag=cats`.
