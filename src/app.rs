@@ -26,7 +26,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// A running server.
 pub struct Server {
-    /// What it is made of; the demo publishes to it.
+    /// Where its events come from; the demo publishes there.
     pub upstream: Arc<Upstream>,
     /// Where clients connect, with the port that was found free.
     pub address: String,
@@ -51,7 +51,7 @@ impl Assembly {
         Self { hub, store, metrics, lifecycle, delivery }
     }
 
-    async fn listen(
+    fn listen(
         self,
         upstream: Upstream,
         listener: BoundListener,
@@ -92,7 +92,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
         () = ready(&upstream, &database, config.database.variable) => {}
     }
     let listener = config.listen.bind().await?;
-    Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None).await))
+    Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None)))
 }
 
 /// Starts a server that publishes to itself.
@@ -104,7 +104,7 @@ pub async fn start_embedded(
     let listener = listen.bind().await?;
     let assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), Lifecycle::new());
     let upstream = Upstream::Embedded(Embedded::new(Arc::new(assembly.delivery.clone())));
-    Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)).await)
+    Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)))
 }
 
 async fn ready(upstream: &Upstream, database: &Database, variable: &'static str) {
@@ -132,7 +132,7 @@ async fn database_ready(database: &Database, variable: &'static str) {
 }
 
 impl Server {
-    /// Runs something beside the server, which must watch [`Lifecycle::stopping`] itself.
+    /// Where to spawn what runs beside the server; it must end when the server is [stopping](Lifecycle::stopping).
     pub fn lifecycle(&self) -> &Lifecycle {
         &self.lifecycle
     }

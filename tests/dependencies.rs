@@ -7,7 +7,17 @@ use serde_json::Value;
 
 /// Crates of which a second version would cost minutes and megabytes.
 const ONCE: [&str; 12] = [
-    "axum", "fred", "html5ever", "hyper", "regex", "ring", "rustls", "serde_json", "sqlx-core", "tokio", "tracing",
+    "axum",
+    "fred",
+    "html5ever",
+    "hyper",
+    "regex",
+    "ring",
+    "rustls",
+    "serde_json",
+    "sqlx-core",
+    "tokio",
+    "tracing",
     "tungstenite",
 ];
 
@@ -45,10 +55,7 @@ fn is_allowed(expression: &str, allowed: &[String]) -> bool {
         let name = licence.trim_matches(['(', ')', ' ']);
         allowed.iter().any(|one| one == name.split(" WITH ").next().unwrap_or(name))
     };
-    expression
-        .replace('/', " OR ")
-        .split(" AND ")
-        .all(|alternatives| alternatives.split(" OR ").any(is_one))
+    expression.replace('/', " OR ").split(" AND ").all(|alternatives| alternatives.split(" OR ").any(is_one))
 }
 
 #[test]

@@ -109,9 +109,13 @@ fn what_the_table_allows_is_no_violation() {
 #[test]
 fn siblings_lower_layers_and_unnamed_modules_are_not_allowed() {
     let table = table();
-    for (module, other) in
-        [("hub", "store"), ("lifecycle", "telemetry"), ("session", "upstream"), ("http", "delivery"), ("relay", "session")]
-    {
+    for (module, other) in [
+        ("hub", "store"),
+        ("lifecycle", "telemetry"),
+        ("session", "upstream"),
+        ("http", "delivery"),
+        ("relay", "session"),
+    ] {
         assert!(!table.allows(module, other), "{module} → {other}");
         assert!(!table.allows(other, module), "{other} → {module}");
     }

@@ -19,7 +19,8 @@ fn environment() -> Result<Environment, ConfigError> {
 
 /// The environment variables, for `--help`.
 pub fn variables_help() -> String {
-    let mut help = String::from("Environment variables (the same as Mastodon's; a file .env.production is read too):\n");
+    let mut help =
+        String::from("Environment variables (the same as Mastodon's; a file .env.production is read too):\n");
     for variable in VARIABLES {
         let default = if variable.default.is_empty() { "-" } else { variable.default };
         help.push_str(&format!("  {}\n      {} [default: {default}]\n", variable.name, variable.meaning));

@@ -60,10 +60,15 @@ fn from_parts(environment: &Environment) -> Result<DatabaseConfig, ConfigError> 
 
 fn tls_mode(name: &str) -> TlsMode {
     match name {
-        "" | "disable" | "0" | "false" => TlsMode::Off,
+        "" | "disable" => TlsMode::Off,
         "no-verify" => TlsMode::Unverified,
         _ => TlsMode::Verified,
     }
+}
+
+/// How the parameter `ssl` of a URL says that there is to be none.
+fn is_no(ssl: &str) -> bool {
+    matches!(ssl, "0" | "false")
 }
 
 /// Problems are told without the URL, which may contain a password.
@@ -89,7 +94,7 @@ fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String
         name: or(decoded(url.path().trim_start_matches('/')), &user),
         user,
         password: or(decoded(url.password().unwrap_or_default()), default_password),
-        tls: tls_mode(&parameter("sslmode").or_else(|| parameter("ssl")).unwrap_or_default()),
+        tls: tls_mode(&parameter("sslmode").or_else(|| parameter("ssl").filter(|ssl| !is_no(ssl))).unwrap_or_default()),
         root_certificate: parameter("sslrootcert").map(PathBuf::from),
         client_certificate: certificate.map(|(certificate, key)| (certificate.into(), key.into())),
         settings: settings(&parameter("options").unwrap_or_default())?,
@@ -103,7 +108,8 @@ fn settings(options: &str) -> Result<Vec<(String, String)>, String> {
     let mut words = options.split_ascii_whitespace();
     let mut settings = Vec::new();
     while let Some(word) = words.next() {
-        let setting = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c").filter(|rest| !rest.is_empty())) {
+        let setting = match word.strip_prefix("--").or_else(|| word.strip_prefix("-c").filter(|rest| !rest.is_empty()))
+        {
             Some(setting) => Some(setting),
             None if word == "-c" => words.next(),
             None => None,

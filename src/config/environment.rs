@@ -1,7 +1,7 @@
 //! Variables and where they come from.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
 };
@@ -34,8 +34,8 @@ impl Environment {
     /// This process's variables and those of the dotenv file in the given folder: `.env.production` if `NODE_ENV` is
     /// `production`, else `.env`. A missing file is fine; one that cannot be read is not.
     pub fn of_process(folder: &Path) -> Result<Self, ConfigError> {
-        let pairs = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let pairs =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self::from_pairs(pairs).with_file(folder)
     }
 
@@ -75,10 +75,5 @@ impl Environment {
     /// The dotenv file that was read, if there is one.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
-    }
-
-    /// The names of all variables.
-    pub fn names(&self) -> BTreeSet<&str> {
-        self.values.keys().map(String::as_str).collect()
     }
 }

@@ -109,9 +109,12 @@ impl Lanes {
     }
 
     async fn work_off(&self, channel: Channel) {
+        let _unwinding = Unwinding { lanes: self, channel: &channel };
         while let Some(item) = self.next(&channel) {
             let Item::Event { message, watchers, received } = item else { continue };
             self.deliver(&message, &watchers, received).await;
+            // A burst that needs no look-ups must not keep a processor from others.
+            tokio::task::coop::consume_budget().await;
         }
     }
 
@@ -134,6 +137,23 @@ impl Lanes {
                     fan_out.offer(watcher, None);
                 }
             }
+        }
+    }
+}
+
+/// Removes a lane whose task panics, so that the channel's next event opens a new one.
+struct Unwinding<'a> {
+    lanes: &'a Lanes,
+    channel: &'a Channel,
+}
+
+impl Drop for Unwinding<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Some(lane) = self.lanes.lanes.lock().remove(self.channel)
+        {
+            let events = lane.items.iter().filter(|item| matches!(item, Item::Event { .. })).count();
+            self.lanes.metrics.event_dropped(EventDrop::InternalError, 1 + events as u64);
         }
     }
 }

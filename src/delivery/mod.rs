@@ -80,6 +80,12 @@ impl Sink for Delivery {
 
     fn lagged(&self, messages: u64) {
         self.metrics.event_dropped(EventDrop::Lagged, messages);
+        self.interrupted();
+    }
+
+    fn interrupted(&self) {
+        // A `filters_changed` may have been among what was missed.
+        self.hub.discard_filters();
     }
 }
 

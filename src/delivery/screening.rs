@@ -56,13 +56,7 @@ impl Screening {
     }
 
     /// Delivers a status to those of the watchers who may see it.
-    pub(super) async fn deliver(
-        &self,
-        event: &Event<'_>,
-        payload: Value<'_>,
-        watchers: &[Watcher],
-        received: Instant,
-    ) {
+    pub(super) async fn deliver(&self, event: &Event<'_>, payload: Value<'_>, watchers: &[Watcher], received: Instant) {
         let status = match Status::read(payload) {
             Ok(status) => status,
             Err(error) => {
@@ -130,21 +124,20 @@ impl Screening {
     }
 
     /// The result of a look-up if it comes in time. A failure is logged once, until look-ups succeed again.
-    async fn bounded<T>(
-        &self,
-        left: Duration,
-        look_up: impl Future<Output = Result<T, StoreError>>,
-    ) -> Option<T> {
+    async fn bounded<T>(&self, left: Duration, look_up: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        if left.is_zero() {
+            // Not even begun: it would only take a connection from one that can still succeed.
+            return None;
+        }
         let result = tokio::time::timeout(left, look_up).await;
         let failing = !matches!(result, Ok(Ok(_)));
         if failing != self.failing.swap(failing, Ordering::Relaxed) {
             match &result {
                 Ok(Ok(_)) => tracing::info!("statuses are screened again"),
                 Ok(Err(error)) => tracing::error!(%error, "statuses cannot be screened and are dropped"),
-                Err(_) => tracing::error!(
-                    limit_s = LIMIT.as_secs(),
-                    "statuses cannot be screened in time and are dropped"
-                ),
+                Err(_) => {
+                    tracing::error!(limit_s = LIMIT.as_secs(), "statuses cannot be screened in time and are dropped")
+                }
             }
         }
         result.ok()?.ok()

@@ -71,7 +71,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 fn explain(error: anyhow::Error) -> anyhow::Error {
     let taken = error.downcast_ref::<ListenError>().is_some_and(ListenError::is_taken);
-    if taken { error.context("something else listens there; choose another port with --port, such as --port 4010") } else { error }
+    if taken {
+        error.context("something else listens there; choose another port with --port, such as --port 4010")
+    } else {
+        error
+    }
 }
 
 fn accounts() -> store::Embedded {
@@ -110,6 +114,8 @@ fn page() -> String {
 }
 
 fn print_greeting(address: &str) {
+    // Who listens on all addresses is reached by the loopback one.
+    let address = address.replace("[::]", "127.0.0.1").replace("0.0.0.0", "127.0.0.1");
     let api = format!("{address}/api/v1/streaming");
     println!("Flodgatt is running with made-up traffic. See it move: http://{address}/");
     println!();

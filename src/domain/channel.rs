@@ -77,11 +77,6 @@ impl Channel {
         }
     }
 
-    /// Whether this is the channel of a hashtag.
-    pub fn is_hashtag(&self) -> bool {
-        self.0.starts_with(HASHTAG)
-    }
-
     /// The name without namespace.
     pub fn as_str(&self) -> &str {
         &self.0

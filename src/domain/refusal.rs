@@ -1,7 +1,5 @@
 //! What a client is told when it does not get what it asked for.
 
-use std::fmt;
-
 /// Every error that a client can see. Nothing else of an internal error reaches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -56,11 +54,5 @@ impl Refusal {
             Self::Internal => "An unexpected error occurred",
             Self::Unavailable => "The server cannot look up accounts at the moment, please try again",
         }
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.message())
     }
 }

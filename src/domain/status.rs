@@ -22,7 +22,8 @@ pub struct Status {
     pub language: Option<String>,
     /// Whether there is a key `filtered`, whatever its value: custom filters were applied already.
     pub is_filtered: bool,
-    /// Whether it must not leave the instance, see [`Status::is_local_only`].
+    /// Whether it is for this instance only: `local_only`, as the statuses of glitch-soc and its kin have it, is something
+    /// that ECMAScript calls true.
     pub local_only: bool,
     /// What custom filters look at.
     pub texts: StatusTexts,
@@ -85,15 +86,9 @@ impl Status {
             mentions: mentions(&status)?,
             language: text(&status, "language"),
             is_filtered: status.contains("filtered"),
-            local_only: is_local_only(&status),
+            local_only: status.get("local_only").is_some_and(Value::is_truthy),
             texts: StatusTexts::read(&status),
         })
-    }
-
-    /// Whether a payload has a `local_only` that ECMAScript calls true, as the statuses of glitch-soc and its kin may: a
-    /// status for this instance only. Needed also of payloads that [`Status::read`] refuses.
-    pub fn is_local_only(payload: Value<'_>) -> bool {
-        payload.object().is_some_and(|status| is_local_only(&status))
     }
 }
 
@@ -107,10 +102,6 @@ impl StatusTexts {
             descriptions: texts(status, "media_attachments", "description"),
         }
     }
-}
-
-fn is_local_only(status: &Object<'_>) -> bool {
-    status.get("local_only").is_some_and(Value::is_truthy)
 }
 
 /// A mention that is not even an object has no id either: whom it means cannot be known.

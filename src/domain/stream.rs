@@ -188,7 +188,27 @@ pub struct Stream {
     pub list: Option<ListId>,
 }
 
+impl Stream {
+    /// How many bytes its names take.
+    pub fn name_bytes(&self) -> usize {
+        self.label.len() + self.channels.iter().map(|channel| channel.as_str().len()).sum::<usize>()
+    }
+}
+
 impl StreamRequest {
+    /// How many bytes its parameters take.
+    pub fn bytes(&self) -> usize {
+        let tag = match &self.tag {
+            TagParameter::Given(tag) => tag.len(),
+            TagParameter::Missing => 0,
+        };
+        let list = match &self.list {
+            ListParameter::Given(_, list) => list.len(),
+            ListParameter::Missing | ListParameter::NoId => 0,
+        };
+        tag + list
+    }
+
     /// Reads the parameters of a client's message.
     pub fn from_message(message: &json::Object<'_>) -> Self {
         let name = message.get("stream").and_then(|stream| match stream.elements() {
@@ -266,11 +286,7 @@ impl ListParameter {
 
 fn user_channels(viewer: &Viewer) -> Vec<Channel> {
     let home = Channel::home(viewer.account);
-    if viewer.scopes.allow_notifications() {
-        vec![home, Channel::notifications(viewer.account)]
-    } else {
-        vec![home]
-    }
+    if viewer.scopes.allow_notifications() { vec![home, Channel::notifications(viewer.account)] } else { vec![home] }
 }
 
 fn simple_label(name: StreamName) -> Arc<str> {

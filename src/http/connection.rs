@@ -1,11 +1,11 @@
 //! One accepted connection.
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     io,
     net::IpAddr,
-    pin::Pin,
-    sync::Arc,
+    pin::{Pin, pin},
+    sync::{Arc, Weak},
     task::{Context, Poll},
     time::Duration,
 };
@@ -20,7 +20,7 @@ use tokio::{
 use tower_service::Service as _;
 
 use super::Service;
-use crate::{domain::CloseReason, hub::SessionHandle, lifecycle::Lifecycle};
+use crate::{hub::SessionHandle, lifecycle::Lifecycle, session::LastMoment};
 
 /// A request's line and headers together; beyond it the answer is 431.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
@@ -34,23 +34,23 @@ pub(super) struct Connection {
     /// Who is at the other end; unknown behind a unix socket.
     pub(super) peer: Option<IpAddr>,
     /// The session whose event stream is being sent.
-    session: Mutex<Option<Arc<SessionHandle>>>,
+    session: Mutex<Weak<SessionHandle>>,
 }
 
 impl Connection {
     pub(super) fn new(peer: Option<IpAddr>) -> Self {
-        Self { peer, session: Mutex::new(None) }
+        Self { peer, session: Mutex::new(Weak::new()) }
     }
 
     /// Says whose event stream is sent from now on.
     pub(super) fn serves(&self, session: &Arc<SessionHandle>) {
-        *self.session.lock() = Some(Arc::clone(session));
+        *self.session.lock() = Arc::downgrade(session);
     }
 
-    /// Whether the session has ended because its client does not read: the end cannot be said over this connection.
-    fn is_stuck(&self) -> bool {
-        let session = self.session.lock();
-        session.as_ref().is_some_and(|session| session.outbox.ended() == Some(CloseReason::OutboxFull))
+    /// Completes when a session has ended whose client does not read: its end cannot be said over this connection.
+    fn poll_abandoned(&self, last_moment: &mut LastMoment, cx: &mut Context<'_>) -> Poll<()> {
+        let session = self.session.lock().upgrade();
+        session.map_or(Poll::Pending, |session| last_moment.poll(&session.outbox, cx).map(drop))
     }
 }
 
@@ -71,15 +71,21 @@ pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service
             .serve_connection(TokioIo::new(socket), answering)
             .with_upgrades(),
     );
-    // The outbox of a session wakes this task, for it is this task that reads from it.
-    let serving = poll_fn(|cx| if connection.is_stuck() { Poll::Ready(Ok(())) } else { http.as_mut().poll(cx) });
-    let served = tokio::select! {
-        served = serving => served,
-        () = lifecycle.stopping() => {
+    let mut last_moment = LastMoment::default();
+    let mut stopping = pin!(lifecycle.stopping());
+    let mut told = false;
+    // The HTTP server does not look at a body while its client does not read, so its session is looked at here.
+    let served = poll_fn(|cx| {
+        if !told && stopping.as_mut().poll(cx).is_ready() {
+            told = true;
             http.as_mut().graceful_shutdown();
-            poll_fn(|cx| if connection.is_stuck() { Poll::Ready(Ok(())) } else { http.as_mut().poll(cx) }).await
         }
-    };
+        match connection.poll_abandoned(&mut last_moment, cx) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => http.as_mut().poll(cx),
+        }
+    })
+    .await;
     if let Err(error) = served {
         tracing::debug!(%error, "a connection ended with an error");
     }

@@ -9,9 +9,7 @@ use hyper::{
     http::request::Parts as Head,
 };
 
-use super::{
-    Parts, answer, connection::Connection, credentials::authenticate, query::Query, route::stream_request,
-};
+use super::{Parts, answer, connection::Connection, credentials::authenticate, query::Query, route::stream_request};
 use crate::{
     domain::{Refusal, StreamName, StreamRequest, Transport, Viewer, stream::FeedAccess},
     hub::Subscription,

@@ -86,7 +86,8 @@ async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     if path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket()) {
         match UnixStream::connect(path).await {
             Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-            Err(_) => std::fs::remove_file(path)?,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) => return Err(error),
         }
     }
     let listener = UnixListener::bind(path)?;

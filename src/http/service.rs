@@ -20,7 +20,7 @@ use hyper::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{TrustedProxies, connection::Connection, answer, event_source, handshake, route::Route, web_socket};
+use super::{TrustedProxies, answer, connection::Connection, event_source, handshake, route::Route, web_socket};
 use crate::{
     domain::{Refusal, Transport, Viewer},
     hub::{Hub, SessionHandle},

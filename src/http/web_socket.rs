@@ -3,9 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{extract::Request, response::Response};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts as Bare};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Parts, answer, connection::Socket, credentials::authenticate, handshake, query::Query, route::handshake_request,
@@ -47,22 +46,10 @@ async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
         Err(error) => return tracing::debug!(%error, "a client left during the handshake"),
     };
     // The bare socket, without what the HTTP server kept around it: idle sessions are small.
-    match upgraded.downcast::<TokioIo<Socket>>() {
-        Ok(bare) => run(&parts, bare.io.into_inner(), bare.read_buf, client).await,
-        Err(upgraded) => {
-            let socket: TokioIo<Upgraded> = TokioIo::new(upgraded);
-            run(&parts, socket, bytes::Bytes::new(), client).await;
-        }
-    }
-}
-
-async fn run<S: AsyncRead + AsyncWrite + Unpin>(
-    parts: &Parts,
-    socket: S,
-    read_ahead: bytes::Bytes,
-    client: Client,
-) {
+    let Ok(Bare { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Socket>>() else {
+        return tracing::error!("a connection that became a web socket is none of this listener's");
+    };
     let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
-    let opening = Opening { socket, read_ahead, request: client.request };
+    let opening = Opening { socket: io.into_inner(), read_ahead: read_buf, request: client.request };
     WebSocketSession::new(opening, membership, Arc::clone(&parts.store)).await.run().await;
 }

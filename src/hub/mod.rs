@@ -39,12 +39,7 @@ pub struct Audience {
 impl Hub {
     /// Nobody is there yet.
     pub fn new(metrics: Arc<Metrics>) -> Self {
-        Self {
-            state: Mutex::default(),
-            interest_changed: Notify::new(),
-            renewal_wanted: Notify::new(),
-            metrics,
-        }
+        Self { state: Mutex::default(), interest_changed: Notify::new(), renewal_wanted: Notify::new(), metrics }
     }
 
     /// A session begins: it listens on its control channels. It must [`leave`](Self::leave) in the end.
@@ -86,6 +81,13 @@ impl Hub {
     /// Who watches a channel now.
     pub fn audience(&self, channel: &str) -> Option<Audience> {
         self.state.lock().audience(channel)
+    }
+
+    /// Every session reads its viewer's filters anew when it needs them.
+    pub fn discard_filters(&self) {
+        for session in self.state.lock().all_sessions() {
+            session.filters.discard();
+        }
     }
 
     /// Tells every session to end, and every one that joins from now on.

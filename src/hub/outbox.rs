@@ -108,13 +108,10 @@ impl Outbox {
         Poll::Ready(Taken::Frames)
     }
 
-    /// Completes when the session is to end at once, without regard to frames that wait.
-    pub fn poll_aborted(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    /// Completes when the session is told to end, whatever waits. Only the task that takes frames may wait here.
+    pub fn poll_end(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.reader.register(cx.waker());
-        match self.queue.lock().end {
-            Some(reason) if !reason.lets_pending_frames_out() => Poll::Ready(reason),
-            _ => Poll::Pending,
-        }
+        self.queue.lock().end.map_or(Poll::Pending, Poll::Ready)
     }
 }
 

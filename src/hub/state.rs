@@ -72,6 +72,10 @@ impl State {
 
     pub(super) fn close(&mut self, reason: CloseReason) -> Vec<Arc<SessionHandle>> {
         self.closing = Some(reason);
+        self.all_sessions()
+    }
+
+    pub(super) fn all_sessions(&self) -> Vec<Arc<SessionHandle>> {
         self.sessions.values().map(|member| Arc::clone(&member.session)).collect()
     }
 

@@ -44,11 +44,8 @@ impl EventStream {
         let taken = self.membership.session().outbox.poll_take(cx, &mut self.batch, BATCH);
         taken.map(|taken| match taken {
             Taken::Frames => Some(Ok(concatenated(&mut self.batch))),
-            Taken::End(reason) => {
-                self.membership.ends_for(reason);
-                // A client that was too slow must not take this for a regular end.
-                (reason == CloseReason::OutboxFull).then(|| Err(io::Error::other(reason.label())))
-            }
+            // A client that was too slow must not take this for a regular end.
+            Taken::End(reason) => (reason == CloseReason::OutboxFull).then(|| Err(io::Error::other(reason.label()))),
         })
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::{
     domain::CloseReason,
     hub::{Hub, SessionHandle, Subscription},
@@ -16,14 +14,13 @@ pub struct Membership {
     session: Arc<SessionHandle>,
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
-    reason: Mutex<CloseReason>,
 }
 
 impl Membership {
     /// Joins the hub.
     pub fn new(session: Arc<SessionHandle>, hub: Arc<Hub>, metrics: Arc<Metrics>) -> Self {
         hub.join(&session);
-        Self { session, hub, metrics, reason: Mutex::new(CloseReason::ClientGone) }
+        Self { session, hub, metrics }
     }
 
     /// The session.
@@ -41,17 +38,18 @@ impl Membership {
         self.hub.unsubscribe(&self.session, subscription);
     }
 
-    /// Says why the session ends; otherwise its client is gone.
+    /// Says why the session ends, unless it was told to end before; otherwise its client is gone.
     pub fn ends_for(&self, reason: CloseReason) {
-        *self.reason.lock() = reason;
+        self.session.outbox.close(reason);
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        let reason = *self.reason.lock();
+        self.session.outbox.close(CloseReason::ClientGone);
+        // The first reason counts: a client that did not read is lost only later.
+        let reason = self.session.outbox.ended().unwrap_or(CloseReason::ClientGone);
         self.hub.leave(&self.session);
-        self.session.outbox.close(reason);
         self.metrics.session_closed_for(self.session.transport, reason);
         tracing::debug!(
             transport = self.session.transport.label(),

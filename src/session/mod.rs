@@ -1,12 +1,14 @@
 //! One client connection: what its messages mean, and the tasks that serve it.
 
 mod event_source;
+mod last_moment;
 mod look_up;
 mod membership;
 mod state;
 mod web_socket;
 
 pub use event_source::EventStream;
+pub use last_moment::LastMoment;
 pub use look_up::{Found, LookUp};
 pub use membership::Membership;
 pub use state::{Effect, Request, SessionState};

@@ -4,19 +4,19 @@ use std::{collections::VecDeque, sync::Arc};
 
 use super::{Found, LookUp};
 use crate::{
-    domain::{
-        Refusal, Stream, StreamRequest, Viewer, json,
-        json::Value,
-        stream::FeedAccess,
-    },
+    domain::{Refusal, Stream, StreamRequest, Viewer, json, json::Value, stream::FeedAccess},
     hub::Subscription,
 };
 
 /// Streams that one connection may be subscribed to. Clients have a handful; each costs memory here and at Redis.
 const MAX_SUBSCRIPTIONS: usize = 1_000;
 
-/// Messages that may wait for a look-up before no more are read from the client.
-const MAX_WAITING: usize = 64;
+/// Bytes that the names of one connection's streams may take: a hashtag is part of keys, channels and answers.
+const MAX_NAME_BYTES: usize = 1024 * 1024;
+
+/// Requests that may wait for a look-up, and the bytes of their parameters. Beyond it they are refused at once.
+const MAX_WAITING: usize = 1_000;
+const MAX_WAITING_BYTES: usize = 1024 * 1024;
 
 /// What a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +72,11 @@ impl Request {
             _ => None,
         }
     }
+
+    fn bytes(&self) -> usize {
+        let (Self::Subscribe(request) | Self::Unsubscribe(request)) = self;
+        request.bytes()
+    }
 }
 
 impl SessionState {
@@ -80,13 +85,14 @@ impl SessionState {
         Self { viewer, subscriptions: Vec::new(), phase: Phase::Ready, waiting: VecDeque::new() }
     }
 
-    /// Whether the client's next message must wait to be read.
-    pub fn is_busy(&self) -> bool {
-        self.waiting.len() >= MAX_WAITING
-    }
-
     /// Takes a request.
     pub fn request(&mut self, request: Request) -> Vec<Effect> {
+        let bytes: usize = self.waiting.iter().map(Request::bytes).sum();
+        if !self.waiting.is_empty()
+            && (self.waiting.len() >= MAX_WAITING || bytes + request.bytes() > MAX_WAITING_BYTES)
+        {
+            return vec![refuse(Refusal::TooManySubscriptions)];
+        }
         self.waiting.push_back(request);
         let mut effects = Vec::new();
         self.proceed(&mut effects);
@@ -136,7 +142,8 @@ impl SessionState {
         if self.place_of(&stream).is_some() {
             return;
         }
-        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS {
+        let bytes: usize = self.subscriptions.iter().map(|open| open.stream.name_bytes()).sum();
+        if self.subscriptions.len() >= MAX_SUBSCRIPTIONS || bytes + stream.name_bytes() > MAX_NAME_BYTES {
             return effects.push(refuse(Refusal::TooManySubscriptions));
         }
         match LookUp::to_subscribe(&stream, &self.viewer) {

@@ -27,7 +27,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Effect, Found, Membership, Request, SessionState, regularly};
+use super::{Effect, Found, LastMoment, Membership, Request, SessionState, regularly};
 use crate::{
     domain::{CloseReason, Frame, Refusal, close::CloseFrame},
     hub::Taken,
@@ -76,6 +76,7 @@ pub struct WebSocketSession<S> {
     /// Whether something waits to be flushed to the socket.
     writing: bool,
     batch: Vec<Frame>,
+    last_moment: LastMoment,
 }
 
 /// What happened next.
@@ -110,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
             answered: true,
             writing: false,
             batch: Vec::new(),
+            last_moment: LastMoment::default(),
         };
         if let Some(request) = opening.request {
             session.request(request);
@@ -153,15 +155,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if let Poll::Ready(reason) = self.membership.session().outbox.poll_aborted(cx) {
+        if let Poll::Ready(reason) = self.last_moment.poll(&self.membership.session().outbox, cx) {
             return Poll::Ready(Step::End(reason));
         }
         if let Some(Poll::Ready(found)) = self.looking_up.as_mut().map(|look_up| look_up.poll_unpin(cx)) {
             return Poll::Ready(Step::Found(found));
         }
-        if !self.state.is_busy()
-            && let Poll::Ready(received) = Pin::new(&mut self.socket).poll_next(cx)
-        {
+        if let Poll::Ready(received) = Pin::new(&mut self.socket).poll_next(cx) {
             return Poll::Ready(match received {
                 Some(Ok(message)) => Step::Received(message),
                 Some(Err(error)) => Step::Failed(error),

@@ -23,11 +23,11 @@ pub(super) fn ids(ids: impl IntoIterator<Item = i64>) -> String {
 
 /// A `text`. PostgreSQL has no NUL in texts: callers must know that there is none.
 pub(super) fn text(text: &str) -> String {
-    let mut literal = String::from("convert_from('\\x");
+    let mut literal = String::from("convert_from(decode('");
     for byte in text.bytes() {
         write!(literal, "{byte:02x}").expect("writing to a string does not fail");
     }
-    literal.push_str("'::bytea,'UTF8')");
+    literal.push_str("','hex'),'UTF8')");
     literal
 }
 
@@ -50,7 +50,8 @@ mod tests {
     #[test]
     fn nothing_of_a_text_but_hexadecimal_digits_enters_a_statement() {
         let literal = text("'; DROP TABLE users; -- \\ é");
-        let digits = literal.strip_prefix("convert_from('\\x").and_then(|rest| rest.strip_suffix("'::bytea,'UTF8')"));
+        let digits =
+            literal.strip_prefix("convert_from(decode('").and_then(|rest| rest.strip_suffix("','hex'),'UTF8')"));
         assert!(digits.expect("the text is wrapped").bytes().all(|byte| byte.is_ascii_hexdigit()));
     }
 }

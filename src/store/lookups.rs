@@ -17,6 +17,9 @@ use crate::{
     lifecycle::Lifecycle,
 };
 
+/// Mastodon's tokens have 43 bytes. What is far longer is not looked up, as it would only make a shared statement slow.
+const LONGEST_TOKEN: usize = 1_024;
+
 /// Mastodon's database.
 #[derive(Debug)]
 pub struct Postgres {
@@ -53,8 +56,8 @@ impl Postgres {
     }
 
     pub(super) async fn viewer(&self, token: String) -> Result<Option<Viewer>, StoreError> {
-        // PostgreSQL has no NUL in texts: no such token can be there.
-        if token.contains('\0') {
+        // PostgreSQL has no NUL in texts: no such token can be there. Nor one of another length than Mastodon makes them.
+        if token.contains('\0') || token.len() > LONGEST_TOKEN {
             return Ok(None);
         }
         self.ask(&self.viewers, token).await

@@ -7,9 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::FutureExt;
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Executor, PgPool, Row,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool, Row,
     pool::PoolConnection,
     postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
 };
@@ -22,6 +23,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a statement may take.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a connection that was idle may take to answer.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How PostgreSQL is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct DatabaseConfig {
     pub password: String,
     /// Whether the connection is TLS.
     pub tls: TlsMode,
-    /// Certificates of authorities to trust instead of the system's, in PEM.
+    /// Certificates of authorities to trust besides the system's, in PEM.
     pub root_certificate: Option<PathBuf>,
     /// Certificate and key to show, in PEM.
     pub client_certificate: Option<(PathBuf, PathBuf)>,
@@ -107,6 +111,7 @@ impl DatabaseConfig {
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: PgPool,
+    options: Arc<PgConnectOptions>,
     address: Arc<str>,
     metrics: Arc<Metrics>,
 }
@@ -114,11 +119,14 @@ pub struct Database {
 impl Database {
     /// A pool that connects when it is first used.
     pub fn new(config: &DatabaseConfig, metrics: Arc<Metrics>) -> Self {
+        let options = config.options();
         let pool = PgPoolOptions::new()
             .max_connections(config.pool)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_lazy_with(config.options());
-        Self { pool, address: config.address().into(), metrics }
+            .test_before_acquire(false)
+            .before_acquire(|connection, _| is_alive(connection).boxed())
+            .connect_lazy_with(options.clone());
+        Self { pool, options: Arc::new(options), address: config.address().into(), metrics }
     }
 
     /// The rows of one statement, which is sent as it stands.
@@ -139,9 +147,12 @@ impl Database {
         &self.address
     }
 
-    /// Whether the database answers.
+    /// Connects, apart from the pool: what goes wrong is told at once and in the server's words.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        self.rows("SELECT 1".to_owned()).await.map(drop)
+        match tokio::time::timeout(ACQUIRE_TIMEOUT, self.options.connect()).await {
+            Ok(connected) => connected.map(drop).map_err(|error| self.describe(&error)),
+            Err(_) => Err(self.late()),
+        }
     }
 
     /// The server's version, and how long an answer takes.
@@ -163,7 +174,8 @@ impl Database {
         let found: Result<HashSet<String>, _> = rows.iter().map(|row| row.try_get("name")).collect();
         let found = found.map_err(|error| self.describe(&error))?;
         let required = REQUIRED_COLUMNS.iter();
-        let required = required.flat_map(|(table, columns)| columns.iter().map(move |column| format!("{table}.{column}")));
+        let required =
+            required.flat_map(|(table, columns)| columns.iter().map(move |column| format!("{table}.{column}")));
         Ok(required.filter(|column| !found.contains(column)).collect())
     }
 
@@ -185,7 +197,14 @@ impl Database {
     }
 
     pub(super) fn describe(&self, error: &sqlx::Error) -> StoreError {
-        let (address, cause) = (Arc::clone(&self.address), Arc::from(error.to_string()));
+        let cause = match error {
+            sqlx::Error::PoolTimedOut => format!(
+                "no connection within {} s: the server accepts none, or all of DB_POOL are in use",
+                ACQUIRE_TIMEOUT.as_secs()
+            ),
+            error => error.to_string(),
+        };
+        let (address, cause) = (Arc::clone(&self.address), Arc::from(cause));
         match error {
             sqlx::Error::Database(refused) if !is_outage(refused.code().as_deref()) => {
                 StoreError::Failed { address, cause }
@@ -196,6 +215,11 @@ impl Database {
             _ => StoreError::Unreachable { address, cause },
         }
     }
+}
+
+/// Whether a connection that was idle still works. One that a firewall dropped silently must not hold up whoever gets it.
+async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    Ok(matches!(tokio::time::timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(()))))
 }
 
 /// Counts a statement that waits for a connection, also if it stops waiting because nobody wants it any more.

@@ -20,7 +20,8 @@ impl Postgres {
 fn statement(relations: &Relations) -> String {
     let author = relations.author;
     let viewers = literal::ids(relations.viewers.iter().map(|viewer| viewer.0));
-    let targets = literal::ids(std::iter::once(author).chain(relations.mentions.iter().copied()).map(|target| target.0));
+    let targets =
+        literal::ids(std::iter::once(author).chain(relations.mentions.iter().copied()).map(|target| target.0));
     let mut statement = format!(
         "SELECT account_id FROM blocks WHERE account_id = ANY({viewers}) AND target_account_id = ANY({targets}) \
          UNION ALL \

@@ -2,10 +2,8 @@
 
 /// Rewrites a page: a counter's `HELP` and `TYPE` bear the name of its samples, with `_total`, and there is no `# EOF`.
 pub(super) fn text_0_0_4(open_metrics: &str) -> String {
-    let counters: Vec<&str> = open_metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-        .collect();
+    let counters: Vec<&str> =
+        open_metrics.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
     let mut page = String::with_capacity(open_metrics.len());
     for line in open_metrics.lines().filter(|line| *line != "# EOF") {
         match metadata(line) {

@@ -41,13 +41,14 @@ impl LogLevel {
         })
     }
 
-    /// Libraries are heard from `warn` on, unless everything is asked for.
+    /// Libraries are heard from `warn` on, unless everything is asked for. The Redis library warns at every attempt to
+    /// connect, of which we tell once.
     fn filter(self) -> EnvFilter {
         EnvFilter::new(match self {
             Self::Trace => "warn,flodgatt=trace,fred=debug,sqlx=debug",
-            Self::Debug => "warn,flodgatt=debug",
-            Self::Info => "warn,flodgatt=info",
-            Self::Warn => "warn",
+            Self::Debug => "warn,fred=error,flodgatt=debug",
+            Self::Info => "warn,fred=error,flodgatt=info",
+            Self::Warn => "warn,fred=error",
             Self::Error => "error",
         })
     }

@@ -56,6 +56,8 @@ pub enum EventDrop {
     ScreeningBacklog,
     /// The client library gave up messages because this server did not take them in time.
     Lagged,
+    /// A defect of this server.
+    InternalError,
 }
 
 /// Why an event was not delivered to a viewer for whom it was.
@@ -68,8 +70,14 @@ pub enum DeliveryDrop {
 }
 
 impl EventDrop {
-    const ALL: [Self; 5] =
-        [Self::NoObject, Self::NoName, Self::MalformedStatus, Self::ScreeningBacklog, Self::Lagged];
+    const ALL: [Self; 6] = [
+        Self::NoObject,
+        Self::NoName,
+        Self::MalformedStatus,
+        Self::ScreeningBacklog,
+        Self::Lagged,
+        Self::InternalError,
+    ];
 
     fn label(self) -> &'static str {
         match self {
@@ -78,6 +86,7 @@ impl EventDrop {
             Self::MalformedStatus => "malformed_status",
             Self::ScreeningBacklog => "screening_backlog",
             Self::Lagged => "lagged",
+            Self::InternalError => "internal_error",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod address;
 mod by_hand;
+mod connection;
 mod embedded;
 mod redis;
 mod wanted;
@@ -12,8 +13,9 @@ use tokio::sync::watch;
 
 pub use address::{RedisAddress, RedisConfig};
 pub use by_hand::{Probe, probe, publish};
+pub use connection::RedisError;
 pub use embedded::Embedded;
-pub use redis::{Redis, RedisError};
+pub use redis::Redis;
 
 use crate::domain::Channel;
 
@@ -25,6 +27,9 @@ pub trait Sink: Send + Sync + 'static {
 
     /// This many messages were lost between the client library and the receive loop.
     fn lagged(&self, messages: u64);
+
+    /// Messages may have been missed while there was no connection.
+    fn interrupted(&self);
 }
 
 /// Whether events can come.

@@ -10,41 +10,33 @@ use std::{
 };
 
 use fred::{
-    prelude::{Builder, Client, ClientLike, EventInterface, Expiration, KeysInterface, PubsubInterface, ReconnectPolicy},
-    types::{
-        Message, Value,
-        config::{Config, ConnectionConfig, PerformanceConfig, Server, ServerConfig, TlsConnector},
-    },
+    prelude::{Client, ClientLike, EventInterface, Expiration, KeysInterface, PubsubInterface},
+    types::{Message, Value},
 };
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
-use super::{LinkState, RedisAddress, RedisConfig, Sink, wanted::Wanted};
+use super::{
+    LinkState, RedisConfig, RedisError, Sink,
+    connection::{COMMAND_TIMEOUT, Connection, Use, client, describe, explain},
+    wanted::{Changes, Wanted},
+};
 use crate::{domain::Channel, lifecycle::Lifecycle, telemetry::Metrics};
-
-/// Messages that may wait between fred and the receive loop. Beyond it fred skips the oldest, which is counted.
-const RECEIVE_BACKLOG: usize = 32_768;
 
 /// Channels named by one SUBSCRIBE or UNSUBSCRIBE, keys set by one pipeline.
 const BATCH: usize = 1_000;
 
+/// Bytes of their names: Redis closes connections that send far larger commands.
+const BATCH_BYTES: usize = 1024 * 1024;
+
 /// How long a key tells Mastodon that somebody watches. The Node server's value: three renewals long.
 const KEY_SECONDS: i64 = 1_080;
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection that lasted longer is no sign of trouble: the next one may be tried without delay.
+const STABLE: Duration = Duration::from_secs(10);
 /// How often the subscribed connection is asked whether it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
-
-/// What went wrong at Redis, in words for an operator.
-#[derive(Debug, thiserror::Error)]
-#[error("redis at {address} ({variable}): {cause}")]
-pub struct RedisError {
-    address: String,
-    variable: &'static str,
-    cause: String,
-}
 
 /// A subscription to Redis that is kept up.
 #[derive(Debug)]
@@ -66,7 +58,7 @@ impl Redis {
         let wanted = Arc::<Wanted>::default();
         let down = LinkState::Down { since: Instant::now(), reason: "not connected yet".to_owned() };
         let (state, watcher) = watch::channel(down);
-        let keys = client(&config, Some(ReconnectPolicy::new_exponential(0, 100, 2_000, 2)))?;
+        let keys = client(&config, Use::Keys)?;
         // Its connection loop ends with the process; commands fail in time while it is not connected.
         keys.connect();
         let prefix = prefix(&config);
@@ -91,8 +83,12 @@ impl Redis {
     }
 
     pub(super) async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
+        // The library would keep commands for later, without bound.
+        if !self.keys.is_connected() {
+            return Err(explain(&self.config, "not connected".to_owned()));
+        }
         let prefix = prefix(&self.config);
-        for batch in channels.chunks(BATCH) {
+        for batch in batches(channels) {
             let pipeline = self.keys.pipeline();
             for channel in batch {
                 let key = format!("{prefix}subscribed:{channel}");
@@ -121,14 +117,19 @@ impl Subscriber {
         let mut backoff = FIRST_BACKOFF;
         let mut connections = 0_u64;
         loop {
-            let cause = match self.connect().await {
-                Ok(client) => {
-                    backoff = FIRST_BACKOFF;
+            let cause = match Connection::open(&self.config, Use::Subscribing).await {
+                Ok(connection) => {
                     connections += 1;
                     if connections > 1 {
                         self.metrics.redis_reconnects.inc();
+                        self.sink.interrupted();
                     }
-                    self.serve(client, lifecycle).await
+                    let opened = Instant::now();
+                    let cause = self.serve(connection, lifecycle).await;
+                    if opened.elapsed() > STABLE {
+                        backoff = FIRST_BACKOFF;
+                    }
+                    cause
                 }
                 Err(error) => error,
             };
@@ -139,47 +140,40 @@ impl Subscriber {
         }
     }
 
-    async fn connect(&self) -> Result<Client, RedisError> {
-        let client = client(&self.config, None)?;
-        connect(&client, &self.config).await?;
-        Ok(client)
-    }
-
     /// Serves one connection to its end, and says why it ended.
-    async fn serve(&self, client: Client, lifecycle: &Lifecycle) -> RedisError {
-        let messages = client.message_rx();
+    async fn serve(&self, mut connection: Connection, lifecycle: &Lifecycle) -> RedisError {
+        let messages = connection.client.message_rx();
         let receiver = Receiver { prefix: self.prefix.clone(), sink: Arc::clone(&self.sink) };
-        let (drained, done) = tokio::sync::oneshot::channel::<()>();
+        let (running, mut ended) = oneshot::channel::<()>();
         lifecycle.spawn("redis receive loop", async move {
+            let _running = running;
             receiver.run(messages).await;
-            drop(drained);
         });
-        let mut errors = client.error_rx();
         let cause = tokio::select! {
-            cause = self.keep_subscribed(&client) => cause,
-            cause = self.watch_over(&client) => cause,
-            error = errors.recv() => match error {
+            cause = self.keep_subscribed(&connection.client) => cause,
+            cause = self.watch_over(&connection.client) => cause,
+            error = connection.errors.recv() => match error {
                 Ok((error, _)) => describe(&self.config, &error),
                 Err(_) => explain(&self.config, "the connection was lost".to_owned()),
             },
+            _ = &mut ended => explain(&self.config, "the receive loop ended".to_owned()),
         };
-        disconnect(&client).await;
-        drop(client);
-        // What was received before the break is handed on before anything of the next connection. Should the library
-        // keep its channel open, the receive loop ends with its own time-out instead.
-        let _ = tokio::time::timeout(COMMAND_TIMEOUT, done).await;
+        connection.close().await;
+        // What was received before the break is handed on before anything of the next connection.
+        if !ended.is_terminated() && tokio::time::timeout(COMMAND_TIMEOUT, ended).await.is_err() {
+            tracing::warn!("the receive loop of a lost connection to redis has not ended in time");
+        }
         cause
     }
 
     async fn keep_subscribed(&self, client: &Client) -> RedisError {
         let result: Result<std::convert::Infallible, RedisError> = async {
-            self.subscribe(client, self.wanted.all()).await?;
+            self.tell(client, Changes { subscribe: self.wanted.all(), unsubscribe: Vec::new() }).await?;
             tracing::info!(address = %self.config.address, "connected to redis");
             self.state.send_replace(LinkState::Up);
             loop {
                 let changes = self.wanted.changes().await;
-                self.subscribe(client, changes.subscribe).await?;
-                self.unsubscribe(client, changes.unsubscribe).await?;
+                self.tell(client, changes).await?;
             }
         }
         .await;
@@ -187,21 +181,19 @@ impl Subscriber {
         error
     }
 
-    async fn subscribe(&self, client: &Client, channels: Vec<Channel>) -> Result<(), RedisError> {
-        for batch in channels.chunks(BATCH) {
+    async fn tell(&self, client: &Client, changes: Changes) -> Result<(), RedisError> {
+        for batch in batches(&changes.subscribe) {
             let subscribed = client.subscribe(self.names(batch)).await;
             subscribed.map_err(|error| describe(&self.config, &error))?;
-            self.metrics.redis_subscriptions.inc_by(batch.len() as i64);
         }
-        Ok(())
-    }
-
-    async fn unsubscribe(&self, client: &Client, channels: Vec<Channel>) -> Result<(), RedisError> {
-        for batch in channels.chunks(BATCH) {
+        for batch in batches(&changes.unsubscribe) {
             let unsubscribed = client.unsubscribe(self.names(batch)).await;
             unsubscribed.map_err(|error| describe(&self.config, &error))?;
-            self.metrics.redis_subscriptions.dec_by(batch.len() as i64);
         }
+        // The library does not wait for what Redis says to these commands. Answers come in order: an error, such as that
+        // this user may not subscribe, is answered to the next command that has an answer.
+        ping(client, &self.config).await?;
+        self.metrics.redis_subscriptions.set(i64::try_from(self.wanted.count()).unwrap_or(i64::MAX));
         Ok(())
     }
 
@@ -213,9 +205,8 @@ impl Subscriber {
     async fn watch_over(&self, client: &Client) -> RedisError {
         loop {
             tokio::time::sleep(PING_INTERVAL).await;
-            let pong: Result<Value, _> = client.ping(None).await;
-            if let Err(error) = pong {
-                return describe(&self.config, &error);
+            if let Err(error) = ping(client, &self.config).await {
+                return error;
             }
         }
     }
@@ -272,71 +263,29 @@ pub(super) fn prefix(config: &RedisConfig) -> String {
     config.namespace.as_ref().map(|namespace| format!("{namespace}:")).unwrap_or_default()
 }
 
-/// Connects, or says why not in time.
-pub(super) async fn connect(client: &Client, config: &RedisConfig) -> Result<(), RedisError> {
-    let failed = match tokio::time::timeout(CONNECT_TIMEOUT, client.init()).await {
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(error)) => describe(config, &error),
-        Err(_) => explain(config, format!("no answer within {} s", CONNECT_TIMEOUT.as_secs())),
-    };
-    disconnect(client).await;
-    Err(failed)
+/// Channels in portions that fit one command.
+fn batches(channels: &[Channel]) -> impl Iterator<Item = &[Channel]> {
+    let mut rest = channels;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = |channel: &&Channel| {
+            bytes += channel.as_str().len();
+            bytes <= BATCH_BYTES
+        };
+        // A single name over the limit goes alone.
+        let count = rest.iter().take(BATCH).take_while(fits).count().max(1);
+        let (batch, following) = rest.split_at_checked(count)?;
+        rest = following;
+        Some(batch)
+    })
 }
 
-async fn disconnect(client: &Client) {
-    // QUIT on a dead connection may never be answered.
-    let _ = tokio::time::timeout(Duration::from_secs(1), client.quit()).await;
+/// Asks for an answer, and so for whatever Redis has to say to what was sent before.
+pub(super) async fn ping(client: &Client, config: &RedisConfig) -> Result<(), RedisError> {
+    let pong: Result<Value, _> = client.ping(None).await;
+    pong.map(drop).map_err(|error| describe(config, &error))
 }
 
 fn jittered(backoff: Duration) -> Duration {
     backoff.mul_f64(0.75 + 0.5 * fastrand::f64())
-}
-
-/// A client that has not connected yet.
-pub(super) fn client(config: &RedisConfig, reconnect: Option<ReconnectPolicy>) -> Result<Client, RedisError> {
-    let (server, tls_host) = match &config.address {
-        RedisAddress::Tcp(host, port) => (ServerConfig::new_centralized(host.clone(), *port), config.tls),
-        RedisAddress::Unix(path) => (ServerConfig::Unix { path: path.clone() }, false),
-        RedisAddress::Sentinel { hosts, master, username, password } => {
-            let hosts = hosts.iter().map(|(host, port)| Server::new(host.clone(), *port)).collect();
-            let (username, password) = (username.clone(), password.clone());
-            (ServerConfig::Sentinel { hosts, service_name: master.clone(), username, password }, config.tls)
-        }
-    };
-    let tls = if tls_host {
-        Some(TlsConnector::default_rustls().map_err(|error| describe(config, &error))?.into())
-    } else {
-        None
-    };
-    let settings = Config {
-        server,
-        tls,
-        username: config.username.clone(),
-        password: config.password.clone(),
-        database: (config.database != 0).then_some(config.database),
-        ..Config::default()
-    };
-    let mut builder = Builder::from_config(settings);
-    builder.set_performance_config(PerformanceConfig {
-        broadcast_channel_capacity: RECEIVE_BACKLOG,
-        default_command_timeout: COMMAND_TIMEOUT,
-        ..PerformanceConfig::default()
-    });
-    builder.set_connection_config(ConnectionConfig {
-        connection_timeout: CONNECT_TIMEOUT,
-        internal_command_timeout: CONNECT_TIMEOUT,
-        ..ConnectionConfig::default()
-    });
-    if let Some(policy) = reconnect {
-        builder.set_policy(policy);
-    }
-    builder.build().map_err(|error| describe(config, &error))
-}
-
-pub(super) fn describe(config: &RedisConfig, error: &fred::error::Error) -> RedisError {
-    explain(config, error.to_string())
-}
-
-fn explain(config: &RedisConfig, cause: String) -> RedisError {
-    RedisError { address: config.address.to_string(), variable: config.variable, cause }
 }

@@ -50,13 +50,19 @@ impl Wanted {
         state.all.iter().cloned().collect()
     }
 
+    /// How many channels are wanted.
+    pub(super) fn count(&self) -> usize {
+        self.state.lock().all.len()
+    }
+
     /// Waits for changes and takes them.
     pub(super) async fn changes(&self) -> Changes {
         loop {
             let taken = std::mem::take(&mut self.state.lock().changes);
             if !taken.is_empty() {
                 let (subscribe, unsubscribe): (Vec<_>, Vec<_>) = taken.into_iter().partition(|(_, wanted)| *wanted);
-                let channels = |changes: Vec<(Channel, bool)>| changes.into_iter().map(|(channel, _)| channel).collect();
+                let channels =
+                    |changes: Vec<(Channel, bool)>| changes.into_iter().map(|(channel, _)| channel).collect();
                 return Changes { subscribe: channels(subscribe), unsubscribe: channels(unsubscribe) };
             }
             self.changed.notified().await;
@@ -77,10 +83,7 @@ mod tests {
         let wanted = Wanted::default();
         wanted.change(vec![channel("a"), channel("b")], vec![]);
         wanted.change(vec![], vec![channel("a")]);
-        assert_eq!(
-            wanted.changes().await,
-            Changes { subscribe: vec![channel("b")], unsubscribe: vec![channel("a")] }
-        );
+        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![channel("a")] });
     }
 
     #[tokio::test]

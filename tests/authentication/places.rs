@@ -81,8 +81,21 @@ async fn whatever_else_stands_in_the_authorization_header_is_the_token() {
     let Stage { server, db, .. } = Stage::start().await;
     let token = db.person("alice").await.token;
     for value in [
-        "Bearer", "bearer", "Bearer ", "Bearer  G", "Bearer\tG", "Bearer:G", "Bearer,G", "BearerG", "Token G", "Basic G",
-        "Bearer Bearer G", "Bearer G x", "G,G", "\"G\"", "Bearer \"G\"",
+        "Bearer",
+        "bearer",
+        "Bearer ",
+        "Bearer  G",
+        "Bearer\tG",
+        "Bearer:G",
+        "Bearer,G",
+        "BearerG",
+        "Token G",
+        "Basic G",
+        "Bearer Bearer G",
+        "Bearer G x",
+        "G,G",
+        "\"G\"",
+        "Bearer \"G\"",
     ] {
         let value = value.replace('G', &token);
         assert_eq!(outcome(&server, &[("Authorization", &value)], "").await, refused(INVALID), "{value:?}");

@@ -151,7 +151,8 @@ async fn a_refused_subscription_subscribes_to_nothing() {
     ws.subscribe("user").await;
     ws.expect_error(SCOPES, 401).await;
     ws.subscribe("user:notification").await;
-    let (system, token) = (format!("timeline:system:{}", bob.account_id), format!("timeline:access_token:{}", bob.token_id));
+    let (system, token) =
+        (format!("timeline:system:{}", bob.account_id), format!("timeline:access_token:{}", bob.token_id));
     let own = format!("timeline:{}:notifications", bob.account_id);
     for channel in [&system, &token, &own] {
         redis.wait_for_subscribers(channel, 1).await;

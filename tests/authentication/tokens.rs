@@ -19,7 +19,8 @@ async fn a_token_that_is_not_there_is_invalid() {
 async fn a_token_with_quotes_nul_or_anything_else_that_sql_knows_is_invalid() {
     let Stage { server, db, .. } = Stage::start().await;
     let token = db.person("alice").await.token;
-    for wrong in ["'", "''", "\"", "\\", "\\'", "' OR '1'='1", "'; DROP TABLE users; --", "x') OR true --", "$1", "{}"] {
+    for wrong in ["'", "''", "\"", "\\", "\\'", "' OR '1'='1", "'; DROP TABLE users; --", "x') OR true --", "$1", "{}"]
+    {
         assert_eq!(of_token(&server, wrong).await, refused(INVALID), "{wrong}");
     }
     for wrong in ["%00", "G%00", "%00G", "%FF", "G%FF", "%C3%28", "%ED%A0%80", "%27", "%F0%9F%A6%86", "%2"] {

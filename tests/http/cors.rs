@@ -56,7 +56,8 @@ async fn every_answer_can_be_read_by_pages_of_every_origin_and_is_not_compressed
 #[tokio::test]
 async fn options_is_answered_on_any_path() {
     let Stage { server, .. } = Stage::start().await;
-    for path in ["/api/v1/streaming/user", "/api/v1/streaming/health", "/metrics", "/favicon.ico", "/nothing", "/", "*"] {
+    for path in ["/api/v1/streaming/user", "/api/v1/streaming/health", "/metrics", "/favicon.ico", "/nothing", "/", "*"]
+    {
         for token in ["", "Bearer wrong"] {
             let headers = [
                 ("Origin", "https://elk.example"),

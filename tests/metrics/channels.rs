@@ -60,7 +60,11 @@ async fn each_event_stream_counts_as_long_as_it_is_open() {
     ] {
         let stream = Sse::open(&server, &format!("/api/v1/streaming/{path}"), &alice.token).await;
         let open = format!("eventsource {channel}");
-        assert_eq!(counts(&server).await, wanted(&[("eventsource", 1), ("eventsource system", 2), (&open, 1)]), "{path}");
+        assert_eq!(
+            counts(&server).await,
+            wanted(&[("eventsource", 1), ("eventsource system", 2), (&open, 1)]),
+            "{path}"
+        );
         drop(stream);
         wait_for(&server, &[]).await;
     }
@@ -159,7 +163,8 @@ async fn clients_of_one_account_and_of_both_kinds_add_up() {
     let _sse = Sse::open(&server, "/api/v1/streaming/public", &alice.token).await;
     let sse = Sse::open(&server, "/api/v1/streaming/public", &alice.token).await;
     let sockets = |clients| [("websocket", clients), ("websocket system", 2 * clients), ("websocket public", 1)];
-    let streams = |clients| [("eventsource", clients), ("eventsource system", 2 * clients), ("eventsource public", clients)];
+    let streams =
+        |clients| [("eventsource", clients), ("eventsource system", 2 * clients), ("eventsource public", clients)];
     wait_for(&server, &[sockets(2), streams(2)].concat()).await;
     drop(sse);
     wait_for(&server, &[sockets(2), streams(1)].concat()).await;

@@ -112,7 +112,8 @@ async fn there_are_no_other_series_of_the_node_servers_metrics() {
     redis.publish("timeline:public:media", event("delete", "1")).await;
     ws.next_event().await;
     let after = server.get("/metrics").await.text();
-    let series = |page: &str| -> BTreeSet<String> { read(page).1.into_iter().map(|(name, _)| name.to_owned()).collect() };
+    let series =
+        |page: &str| -> BTreeSet<String> { read(page).1.into_iter().map(|(name, _)| name.to_owned()).collect() };
     assert_eq!(series(&before), series(&after));
     let count = |name: &str| series(&after).iter().filter(|series| series.split('{').next() == Some(name)).count();
     let counts = NODE.map(|(name, _)| count(name));

@@ -45,8 +45,10 @@ const BLOCKS: [(&str, &str); 17] = [
     // A payload with line feeds gets one line each.
     (r#"{"event":"lines","payload":"one\ntwo"}"#, "event: lines\ndata: one\ndata: two\n\n"),
     (r#"{"event":"blank","payload":"one\n\ntwo\n"}"#, "event: blank\ndata: one\ndata: \ndata: two\ndata: \n\n"),
-    (r#"{"event":"forged","payload":"a\n\nevent: kill\ndata: b"}"#,
-        "event: forged\ndata: a\ndata: \ndata: event: kill\ndata: data: b\n\n"),
+    (
+        r#"{"event":"forged","payload":"a\n\nevent: kill\ndata: b"}"#,
+        "event: forged\ndata: a\ndata: \ndata: event: kill\ndata: data: b\n\n",
+    ),
     (r#"{"event":"only","payload":"\n"}"#, "event: only\ndata: \ndata: \n\n"),
     // An event's name is one line.
     (r#"{"event":"up\ndate","payload":"1"}"#, "event: update\ndata: 1\n\n"),

@@ -53,8 +53,17 @@ async fn a_stream_that_does_not_exist_is_unknown() {
 async fn a_tag_that_is_missing_empty_or_no_string_is_a_missing_tag() {
     let scene = Scene::start().await;
     let mut ws = scene.ws("/").await;
-    let values =
-        [json!(null), json!(""), json!(0), json!(7), json!(false), json!(true), json!([]), json!(["a"]), json!({"a": 1})];
+    let values = [
+        json!(null),
+        json!(""),
+        json!(0),
+        json!(7),
+        json!(false),
+        json!(true),
+        json!([]),
+        json!(["a"]),
+        json!({"a": 1}),
+    ];
     for stream in ["hashtag", "hashtag:local"] {
         refused(&mut ws, stream, "tag", &values, NO_TAG).await;
     }
@@ -134,7 +143,9 @@ async fn list_ids_are_compared_as_64_bit_numbers_and_echoed_as_given() {
     // Neighbours that a 64-bit floating point number cannot tell apart, of which one is somebody else's.
     let bob = scene.db.person("bob").await;
     let insert = |id: i64, owner: i64| {
-        format!("INSERT INTO lists (id, account_id, title, created_at, updated_at) VALUES ({id}, {owner}, '', now(), now())")
+        format!(
+            "INSERT INTO lists (id, account_id, title, created_at, updated_at) VALUES ({id}, {owner}, '', now(), now())"
+        )
     };
     for (id, owner) in
         [(123, owner), (9_007_199_254_740_993, owner), (9_007_199_254_740_992, bob.account_id), (i64::MAX, owner)]

@@ -96,18 +96,19 @@ async fn a_channel_is_left_within_three_tenths_of_a_second_after_its_last_sessio
 #[tokio::test]
 async fn a_client_that_goes_away_is_noticed_at_once_although_nothing_is_written() {
     let scene = Scene::start().await;
-    let monitored = async |open: &mut (dyn FnMut() -> futures_util::future::BoxFuture<'static, Box<dyn Send>> + Send)| {
-        shortest(0.3, async || {
-            let client = open().await;
-            scene.redis.wait_for_subscribers("timeline:public", 1).await;
-            let monitor = scene.redis.monitor().await;
-            let gone = now();
-            drop(client);
-            let command = monitor.wait_for(r#""UNSUBSCRIBE" "timeline:public""#).await;
-            time_of(&command) - gone
-        })
-        .await;
-    };
+    let monitored =
+        async |open: &mut (dyn FnMut() -> futures_util::future::BoxFuture<'static, Box<dyn Send>> + Send)| {
+            shortest(0.3, async || {
+                let client = open().await;
+                scene.redis.wait_for_subscribers("timeline:public", 1).await;
+                let monitor = scene.redis.monitor().await;
+                let gone = now();
+                drop(client);
+                let command = monitor.wait_for(r#""UNSUBSCRIBE" "timeline:public""#).await;
+                time_of(&command) - gone
+            })
+            .await;
+        };
     let (address, token) = (scene.server.address().clone(), scene.alice.token.clone());
     monitored(&mut || {
         let (address, token) = (address.clone(), token.clone());
@@ -116,9 +117,9 @@ async fn a_client_that_goes_away_is_noticed_at_once_although_nothing_is_written(
     .await;
     monitored(&mut || {
         let (address, token) = (address.clone(), token.clone());
-        Box::pin(async move {
-            Box::new(Sse::open(&address, "/api/v1/streaming/public", &token).await) as Box<dyn Send>
-        })
+        Box::pin(
+            async move { Box::new(Sse::open(&address, "/api/v1/streaming/public", &token).await) as Box<dyn Send> },
+        )
     })
     .await;
 }

@@ -24,7 +24,8 @@ async fn an_event_names_its_stream_as_it_was_given() {
     let account = scene.alice.account_id;
     let list = scene.db.list(account).await;
     let (mut ws, list_channel) = (scene.ws("/").await, format!("timeline:list:{list}"));
-    for name in ["public", "public:media", "public:local", "public:local:media", "public:remote", "public:remote:media"] {
+    for name in ["public", "public:media", "public:local", "public:local:media", "public:remote", "public:remote:media"]
+    {
         check(&scene, &mut ws, json!({"stream": name}), &format!("timeline:{name}"), json!([name])).await;
     }
     let home = format!("timeline:{account}");

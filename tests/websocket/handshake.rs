@@ -29,7 +29,8 @@ fn unusual(method: &str, target: &str, without: &str, headers: &[(&str, &str)]) 
 #[tokio::test]
 async fn any_path_upgrades_and_subscribes_to_nothing() {
     let scene = Scene::start().await;
-    let paths = ["/", "/api/v1/streaming", "/api/v1/streaming/user", "/api/v1/streaming/public/", "/metrics", "/a%20b/c"];
+    let paths =
+        ["/", "/api/v1/streaming", "/api/v1/streaming/user", "/api/v1/streaming/public/", "/metrics", "/a%20b/c"];
     let mut open = Vec::new();
     for path in paths {
         open.push(scene.ws(path).await);

@@ -45,7 +45,8 @@ async fn scopes_are_checked_before_the_stream_name_and_its_parameters() {
     let nothing = scene.db.person("carol").null_scopes().await;
     let statuses = scene.db.person("dora").scopes("read:statuses").await;
     let mut ws = Ws::open(&scene.server, "/", &notifications.token).await;
-    for parameters in [json!({}), json!({"stream": "nonsense"}), json!({"stream": "hashtag"}), json!({"stream": "list"})]
+    for parameters in
+        [json!({}), json!({"stream": "nonsense"}), json!({"stream": "hashtag"}), json!({"stream": "list"})]
     {
         ws.send_json(request("subscribe", parameters)).await;
         ws.expect_error(NO_SCOPES, 401).await;

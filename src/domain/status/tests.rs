@@ -136,17 +136,6 @@ fn local_only_is_what_ecmascript_calls_true() {
 }
 
 #[test]
-fn local_only_is_known_of_malformed_statuses_too() {
-    let is_local_only = |payload| Status::is_local_only(json::parse(payload).unwrap());
-    assert!(is_local_only(r#"{"local_only":true}"#));
-    assert!(is_local_only(r#"{"account":1,"local_only":{}}"#));
-    assert!(!is_local_only(r#"{"local_only":true,"local_only":""}"#));
-    for payload in ["{}", "\"local_only\"", "[\"local_only\"]", "null"] {
-        assert!(!is_local_only(payload), "{payload}");
-    }
-}
-
-#[test]
 fn what_is_mistyped_counts_as_none() {
     let mistyped = with(
         r#","mentions":{"id":1},"spoiler_text":null,"content":["x"],"poll":{"options":"x"},"media_attachments":7"#,
