@@ -144,25 +144,7 @@ impl Both {
     }
 }
 
-/// A lock on a whole table: whatever statement reads it waits until this is released.
-pub struct TableLock(sqlx::Transaction<'static, sqlx::Postgres>);
-
-impl TableLock {
-    pub async fn release(self) {
-        self.0.rollback().await.expect("a lock can be released");
-    }
-}
-
 impl Database {
-    /// Locks a table, so that servers' statements on it wait.
-    pub async fn lock(&self, table: &str) -> TableLock {
-        let mut transaction = self.pool().begin().await.expect("a transaction can begin");
-        let statement = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
-        let locked = sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *transaction).await;
-        locked.unwrap_or_else(|error| panic!("{table} cannot be locked: {error}"));
-        TableLock(transaction)
-    }
-
     /// Waits until so many statements of servers wait for a lock.
     pub async fn wait_for_blocked(&self, count: i64) {
         let blocked = format!(
