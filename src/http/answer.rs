@@ -64,6 +64,13 @@ pub(super) fn handshake_refusal(refusal: Refusal) -> Response {
     response
 }
 
+/// What is said to a request with more headers than are read.
+pub(super) fn too_many_headers() -> Response {
+    let mut response = empty(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 fn status(refusal: Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.status()).expect("refusals have valid status codes")
 }

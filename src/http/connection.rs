@@ -22,8 +22,12 @@ use tower_service::Service as _;
 use super::Service;
 use crate::{hub::SessionHandle, lifecycle::Lifecycle, session::LastMoment};
 
-/// A request's line and headers together; beyond it the answer is 431.
-const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// What is kept of a request's line and headers. The limit that clients are told of is lower: one that is a little beyond
+/// it still gets an answer with all that belongs to one. Beyond this one the HTTP library says a bare 431.
+const MAX_BUFFERED_BYTES: usize = 64 * 1024;
+
+/// Header lines; the library's own limit of 100 would refuse requests that are short enough.
+const MAX_HEADER_LINES: usize = 1_000;
 
 /// How long a client may take to send a request's headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -65,7 +69,8 @@ pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service
     });
     let mut http = Box::pin(
         http1::Builder::new()
-            .max_buf_size(MAX_HEADER_BYTES)
+            .max_buf_size(MAX_BUFFERED_BYTES)
+            .max_headers(MAX_HEADER_LINES)
             .timer(TokioTimer::new())
             .header_read_timeout(HEADER_TIMEOUT)
             .serve_connection(TokioIo::new(socket), answering)

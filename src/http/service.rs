@@ -34,6 +34,9 @@ use crate::{
 /// How long Redis may be gone before the health check says so.
 const REDIS_GRACE: Duration = Duration::from_secs(10);
 
+/// A request's line and headers together, to the blank line; beyond it the answer is 431.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const METRICS_TYPE: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
@@ -76,6 +79,9 @@ impl Service {
 }
 
 async fn answer(State(parts): State<Arc<Parts>>, request: Request) -> Response {
+    if header_bytes(&request) > MAX_HEADER_BYTES {
+        return answer::too_many_headers();
+    }
     if handshake::is_wanted(&request) {
         return web_socket::open(&parts, request).await;
     }
@@ -95,6 +101,16 @@ async fn answer(State(parts): State<Arc<Parts>>, request: Request) -> Response {
             _ => answer::refusal(Refusal::UnknownChannel),
         },
     }
+}
+
+/// How many bytes a request's line and headers had, to the blank line, as clients write them.
+fn header_bytes<B>(request: &hyper::Request<B>) -> usize {
+    let uri = request.uri();
+    let authority = uri.authority().map_or(0, |authority| "http://".len() + authority.as_str().len());
+    let target = authority + uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let line = request.method().as_str().len() + target + "  HTTP/1.1\r\n".len();
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    line + headers.sum::<usize>() + "\r\n".len()
 }
 
 /// Feeds that stand still under a green health check were an operator's worst day.
@@ -149,5 +165,39 @@ impl Parts {
         let session = Arc::new(SessionHandle::new(viewer, transport));
         tracing::debug!(transport = transport.label(), account = session.viewer.account.0, ?address, "session opened");
         Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(target: &str, headers: &[(&str, &str)]) -> usize {
+        let mut request = hyper::Request::get(target);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        header_bytes(&request.body(()).expect("a valid request"))
+    }
+
+    #[test]
+    fn the_bytes_of_a_request_are_those_that_it_was_written_with() {
+        assert_eq!(counted("/", &[]), "GET / HTTP/1.1\r\n\r\n".len());
+        assert_eq!(counted("/a?b=c", &[]), "GET /a?b=c HTTP/1.1\r\n\r\n".len());
+        assert_eq!(counted("http://a.example:80/b", &[]), "GET http://a.example:80/b HTTP/1.1\r\n\r\n".len());
+        let repeated = [("accept", "x"), ("accept", "yz"), ("host", "")];
+        let written = "GET / HTTP/1.1\r\nAccept: x\r\nAccept: yz\r\nHost: \r\n\r\n";
+        assert_eq!(counted("/", &repeated), written.len());
+    }
+
+    #[test]
+    fn the_health_check_forgives_redis_a_short_absence() {
+        let down = |for_s: u64| LinkState::Down {
+            since: std::time::Instant::now().checked_sub(Duration::from_secs(for_s)).expect("the clock is older"),
+            reason: "gone fishing".to_owned(),
+        };
+        assert_eq!(health(&LinkState::Up).status(), StatusCode::OK);
+        assert_eq!(health(&down(9)).status(), StatusCode::OK);
+        assert_eq!(health(&down(11)).status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }
