@@ -33,6 +33,11 @@ pub(super) fn text(status: StatusCode, content_type: HeaderValue, text: String) 
     response
 }
 
+/// The head of an event stream, which has no length, for a request that wants nothing more.
+pub(super) fn event_stream_head() -> Response {
+    event_stream(Body::from_stream(futures_util::stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>()))
+}
+
 /// An event stream.
 pub(super) fn event_stream(body: Body) -> Response {
     let mut response = Response::new(body);

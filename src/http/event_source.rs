@@ -33,7 +33,7 @@ async fn stream(parts: &Parts, name: StreamName, request: &Head) -> Result<Respo
     }
     let subscription = subscription(&wanted, &viewer, parts).await?;
     if request.method == Method::HEAD {
-        return Ok(answer::event_stream(Body::empty()));
+        return Ok(answer::event_stream_head());
     }
     let address = parts.client_address(&request.headers, &request.extensions);
     let membership = parts.begin_session(viewer, Transport::EventSource, address);
