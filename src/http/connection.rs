@@ -4,6 +4,7 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::IpAddr,
+    os::fd::AsFd,
     pin::{Pin, pin},
     sync::{Arc, Weak},
     task::{Context, Poll},
@@ -13,8 +14,9 @@ use std::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
+use rustix::net::RecvFlags;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tower_service::Service as _;
@@ -56,12 +58,18 @@ impl Connection {
         let session = self.session.lock().upgrade();
         session.map_or(Poll::Pending, |session| last_moment.poll(&session.outbox, cx).map(drop))
     }
+
+    /// Whether an event stream is being sent.
+    fn is_streaming(&self) -> bool {
+        let session = self.session.lock().upgrade();
+        session.is_some_and(|session| session.outbox.ended().is_none())
+    }
 }
 
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service, lifecycle: Lifecycle) {
     let connection = Arc::new(Connection::new(peer));
-    let own = Arc::clone(&connection);
+    let (own, socket) = (Arc::clone(&connection), ServedSocket { socket, connection: Arc::clone(&connection) });
     let router = service.router();
     let answering = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&own));
@@ -96,11 +104,93 @@ pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service
     }
 }
 
+/// A socket in the hands of the HTTP server. While a response is sent the server sees by reading that its client has gone;
+/// but it does not read if the client sent more than its request. Then it is seen here, for every turn of the server's
+/// task ends with a flush.
+#[derive(Debug)]
+pub(super) struct ServedSocket {
+    socket: Socket,
+    connection: Arc<Connection>,
+}
+
+impl ServedSocket {
+    /// The bare socket.
+    pub(super) fn into_inner(self) -> Socket {
+        self.socket
+    }
+}
+
+impl AsyncRead for ServedSocket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for ServedSocket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().socket).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.connection.is_streaming() && this.socket.has_ended(cx) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        Pin::new(&mut this.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().socket).poll_shutdown(cx)
+    }
+}
+
 /// What a client connected to.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Socket {
+    /// Whether the client has closed, as far as that can be seen without reading; if not, the task is woken when it may.
+    fn has_ended(&self, cx: &mut Context<'_>) -> bool {
+        loop {
+            let ready = match self {
+                Self::Tcp(socket) => socket.poll_read_ready(cx),
+                Self::Unix(socket) => socket.poll_read_ready(cx),
+            };
+            if ready.is_pending() {
+                return false;
+            }
+            let peeked = match self {
+                Self::Tcp(socket) => socket.try_io(Interest::READABLE, || peek(socket)),
+                Self::Unix(socket) => socket.try_io(Interest::READABLE, || peek(socket)),
+            };
+            match peeked {
+                Ok(bytes) => return bytes == 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return true,
+            }
+        }
+    }
+}
+
+/// How many bytes, at most one, could be read.
+fn peek(socket: impl AsFd) -> io::Result<usize> {
+    let (bytes, _) = rustix::net::recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
+    Ok(bytes)
 }
 
 impl AsyncRead for Socket {

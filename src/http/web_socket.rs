@@ -7,7 +7,7 @@ use hyper::upgrade::{OnUpgrade, Parts as Bare};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Parts, answer, connection::Socket, credentials::authenticate, handshake, query::Query, route::handshake_request,
+    Parts, answer, connection::ServedSocket, credentials::authenticate, handshake, query::Query, route::handshake_request,
 };
 use crate::{
     domain::{Transport, Viewer},
@@ -46,10 +46,10 @@ async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
         Err(error) => return tracing::debug!(%error, "a client left during the handshake"),
     };
     // The bare socket, without what the HTTP server kept around it: idle sessions are small.
-    let Ok(Bare { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Socket>>() else {
+    let Ok(Bare { io, read_buf, .. }) = upgraded.downcast::<TokioIo<ServedSocket>>() else {
         return tracing::error!("a connection that became a web socket is none of this listener's");
     };
     let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
-    let opening = Opening { socket: io.into_inner(), read_ahead: read_buf, request: client.request };
+    let opening = Opening { socket: io.into_inner().into_inner(), read_ahead: read_buf, request: client.request };
     WebSocketSession::new(opening, membership, Arc::clone(&parts.store)).await.run().await;
 }
