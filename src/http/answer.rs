@@ -85,3 +85,63 @@ fn retry_later(refusal: Refusal, response: &mut Response) {
         response.headers_mut().insert(RETRY_AFTER, RETRY);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Refusal; 11] = [
+        Refusal::MissingToken,
+        Refusal::InvalidToken,
+        Refusal::MissingScopes,
+        Refusal::UnknownChannel,
+        Refusal::UnknownStream,
+        Refusal::MissingTag,
+        Refusal::MissingList,
+        Refusal::ForeignList,
+        Refusal::TooManySubscriptions,
+        Refusal::Internal,
+        Refusal::Unavailable,
+    ];
+
+    #[tokio::test]
+    async fn a_refusal_is_json_with_the_message() {
+        for one in ALL {
+            let response = refusal(one);
+            assert_eq!(response.status().as_u16(), one.status());
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("the body is there");
+            let body: serde_json::Value = serde_json::from_slice(&body).expect("the body is JSON");
+            assert_eq!(body, serde_json::json!({"error": one.message()}));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_handshake_says_all_in_its_head() {
+        for one in ALL {
+            let response = handshake_refusal(one);
+            assert_eq!(response.status().as_u16(), one.status());
+            for (name, value) in [
+                (CONNECTION, "close"),
+                (CONTENT_TYPE, "text/plain"),
+                (CONTENT_LENGTH, "0"),
+                (ERROR_MESSAGE, one.message()),
+            ] {
+                assert_eq!(response.headers()[&name], value, "{name}");
+            }
+            let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.expect("the body is there");
+            assert!(body.is_empty());
+        }
+    }
+
+    #[test]
+    fn only_an_outage_is_worth_trying_again() {
+        for one in ALL {
+            let seconds = refusal(one).headers().get(RETRY_AFTER).map(|value| value.to_str().map(str::parse::<u32>));
+            assert_eq!(seconds.is_some(), one == Refusal::Unavailable, "{one}");
+            assert!(seconds.is_none_or(|seconds| seconds.is_ok_and(|seconds| seconds.is_ok())), "{one}");
+            let of_handshake = handshake_refusal(one).headers().contains_key(RETRY_AFTER);
+            assert_eq!(of_handshake, one == Refusal::Unavailable, "{one}");
+        }
+    }
+}

@@ -99,4 +99,26 @@ mod tests {
         assert!(proxies.trusts("2001:db8::1".parse().expect("an address")));
         assert_eq!(TrustedProxies::parse("10.0.0.0/99"), Err("10.0.0.0/99".to_owned()));
     }
+
+    #[test]
+    fn an_ipv4_proxy_is_known_by_its_ipv6_address_too() {
+        assert_eq!(client("::ffff:10.0.0.1", "203.0.113.7"), "203.0.113.7");
+        assert_eq!(client("::ffff:198.51.100.1", "203.0.113.7"), "::ffff:198.51.100.1");
+    }
+
+    #[test]
+    fn repeated_headers_are_one_list() {
+        let mut headers = HeaderMap::new();
+        for value in ["203.0.113.7", "10.0.0.9"] {
+            headers.append("x-forwarded-for", value.parse().expect("a value"));
+        }
+        let client = TrustedProxies::default().client("127.0.0.1".parse().ok(), &headers);
+        assert_eq!(client, "203.0.113.7".parse().ok());
+    }
+
+    #[test]
+    fn without_the_header_the_peer_is_the_client() {
+        let client = TrustedProxies::default().client("127.0.0.1".parse().ok(), &HeaderMap::new());
+        assert_eq!(client, "127.0.0.1".parse().ok());
+    }
 }

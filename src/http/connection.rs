@@ -239,3 +239,80 @@ impl AsyncWrite for Socket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        time::Instant,
+    };
+
+    use super::*;
+    use crate::{
+        http::{Parts, TrustedProxies},
+        hub::Hub,
+        store::{Embedded, Store},
+        telemetry::Metrics,
+        upstream::LinkState,
+    };
+
+    fn service() -> Service {
+        let metrics = Arc::<Metrics>::default();
+        Service::new(Parts {
+            hub: Arc::new(Hub::new(Arc::clone(&metrics))),
+            store: Arc::new(Store::Embedded(Embedded::default())),
+            metrics,
+            upstream: tokio::sync::watch::channel(LinkState::Up).1,
+            lifecycle: Lifecycle::new(),
+            trusted_proxies: TrustedProxies::default(),
+            front_page: None,
+        })
+    }
+
+    /// The client's end of a connection that is being served.
+    fn connect() -> UnixStream {
+        let (client, server) = UnixStream::pair().expect("a pair of sockets can be made");
+        tokio::spawn(serve(Socket::Unix(server), None, service(), Lifecycle::new()));
+        client
+    }
+
+    /// When the server closes, and what it says until then.
+    async fn end(client: &mut UnixStream) -> (Instant, String) {
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.expect("the end is no error");
+        (Instant::now(), said)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_finish_the_headers_in_time_is_cut_off() {
+        let mut client = connect();
+        let began = Instant::now();
+        client.write_all(b"GET /metrics HTTP/1.1\r\n").await.expect("it is read");
+        for _ in 0..5 {
+            tokio::time::sleep(HEADER_TIMEOUT / 6).await;
+            client.write_all(b"X-Slow: yes\r\n").await.expect("it is read");
+        }
+        let (ended, said) = end(&mut client).await;
+        assert!(ended - began >= HEADER_TIMEOUT && ended - began < HEADER_TIMEOUT * 2, "{:?}", ended - began);
+        assert!(!said.contains("200"), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finishes_them_in_time_is_answered() {
+        let mut client = connect();
+        client.write_all(b"GET /metrics HTTP/1.1\r\n").await.expect("it is read");
+        tokio::time::sleep(HEADER_TIMEOUT * 9 / 10).await;
+        client.write_all(b"Connection: close\r\n\r\n").await.expect("it is read");
+        let (_, said) = end(&mut client).await;
+        assert!(said.starts_with("HTTP/1.1 200 OK\r\n"), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_is_asked_any_more_is_closed() {
+        let mut client = connect();
+        client.write_all(b"GET /favicon.ico HTTP/1.1\r\n\r\n").await.expect("it is read");
+        let (_, said) = end(&mut client).await;
+        assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
+        assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
+    }
+}

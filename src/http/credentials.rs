@@ -94,4 +94,32 @@ mod tests {
         headers.append(SEC_WEBSOCKET_PROTOCOL, "b".parse().expect("a value"));
         assert_eq!(token(&headers, &Query::parse("")), Ok("a, b".to_owned()));
     }
+
+    #[test]
+    fn an_empty_header_counts_as_none() {
+        assert_eq!(found(&[("authorization", "")], "access_token=b"), Ok("b".to_owned()));
+        assert_eq!(found(&[("authorization", ""), ("sec-websocket-protocol", "")], ""), Err(Refusal::MissingToken));
+    }
+
+    #[test]
+    fn of_repeated_authorization_headers_an_empty_first_one_counts_too() {
+        let mut headers = headers(&[("authorization", "")]);
+        headers.append(AUTHORIZATION, "Bearer b".parse().expect("a value"));
+        assert_eq!(token(&headers, &Query::parse("")), Err(Refusal::MissingToken));
+    }
+
+    #[test]
+    fn a_header_need_not_be_text() {
+        for bytes in [&b"Bearer \xff"[..], b"Bearer\xc3\xa4 x", b"\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, hyper::header::HeaderValue::from_bytes(bytes).expect("a value"));
+            assert!(token(&headers, &Query::parse("")).is_ok(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_query_parameter_is_invalid_also_if_it_is_empty() {
+        assert_eq!(found(&[], "access_token=&access_token="), Err(Refusal::InvalidToken));
+        assert_eq!(found(&[("authorization", "a")], "access_token=&access_token="), Ok("a".to_owned()));
+    }
 }

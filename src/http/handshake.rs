@@ -181,4 +181,56 @@ mod tests {
         assert!(!is_wanted(&with(UPGRADE, "h2c")));
         assert!(!is_wanted(&with(CONNECTION, "keep-alive")));
     }
+
+    #[test]
+    fn the_connection_header_names_the_upgrade_among_others_in_any_case() {
+        for connection in ["upgrade", "UPGRADE", "keep-alive, Upgrade", "Upgrade,keep-alive", " upgrade ,close"] {
+            assert!(is_wanted(&with(CONNECTION, connection)), "{connection}");
+        }
+        for connection in ["", "close", "upgraded", "keep-alive upgrade"] {
+            assert!(!is_wanted(&with(CONNECTION, connection)), "{connection}");
+        }
+        let mut repeated = with(CONNECTION, "keep-alive");
+        repeated.headers_mut().append(CONNECTION, HeaderValue::from_static("Upgrade"));
+        assert!(is_wanted(&repeated));
+    }
+
+    #[test]
+    fn http_1_0_knows_no_upgrade() {
+        let mut request = handshake();
+        *request.version_mut() = Version::HTTP_10;
+        assert!(!is_wanted(&request));
+    }
+
+    #[test]
+    fn who_offers_no_subprotocol_gets_none() {
+        let response = accept(&handshake()).expect("it is valid");
+        assert!(!response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
+    }
+
+    #[test]
+    fn a_subprotocol_repeated_in_a_header_of_its_own_is_a_bad_request() {
+        let mut request = with(SEC_WEBSOCKET_PROTOCOL, "a");
+        request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("b"));
+        assert_eq!(accept(&request).expect("they differ").headers()[SEC_WEBSOCKET_PROTOCOL], "a");
+        request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("a"));
+        assert_eq!(status(&request), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn a_key_is_16_bytes_in_base64() {
+        for key in ["AAAAAAAAAAAAAAAAAAAAAA==", "+/+/+/+/+/+/+/+/+/+/+A=="] {
+            assert!(is_key(key.as_bytes()), "{key}");
+        }
+        for key in ["AAAAAAAAAAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAAAAAAAAAAA", "-_AAAAAAAAAAAAAAAAAAAA==", "=="] {
+            assert!(!is_key(key.as_bytes()), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_without_version_is_told_which_one_is_spoken() {
+        let mut request = handshake();
+        request.headers_mut().remove(SEC_WEBSOCKET_VERSION);
+        assert_eq!(accept(&request).expect_err("it is needed"), Defect::Version);
+    }
 }

@@ -174,3 +174,92 @@ fn is_of_one_client(error: &io::Error) -> bool {
             | io::ErrorKind::InvalidInput
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of its own, which is removed in the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new() -> Self {
+            let path = std::env::temp_dir().join(format!("flodgatt-{:016x}", fastrand::u64(..)));
+            std::fs::create_dir(&path).expect("a folder can be made");
+            Self(path)
+        }
+
+        fn socket(&self) -> PathBuf {
+            self.0.join("streaming.sock")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[tokio::test]
+    async fn everybody_may_connect_to_the_socket_which_is_removed_in_the_end() {
+        let folder = Folder::new();
+        let listener = ListenAddress::Unix(folder.socket()).bind().await.expect("nobody is there");
+        let mode = folder.socket().metadata().expect("the socket is there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o666);
+        assert_eq!(listener.address(), format!("unix:{}", folder.socket().display()));
+        drop(listener);
+        assert!(!folder.socket().exists());
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_a_dead_process_left_is_replaced() {
+        let folder = Folder::new();
+        drop(std::os::unix::net::UnixListener::bind(folder.socket()).expect("nobody is there"));
+        assert!(folder.socket().exists(), "closing leaves the file");
+        let _listener = ListenAddress::Unix(folder.socket()).bind().await.expect("nobody listens");
+        UnixStream::connect(folder.socket()).await.expect("somebody listens now");
+    }
+
+    #[tokio::test]
+    async fn a_socket_on_which_somebody_listens_is_taken() {
+        let folder = Folder::new();
+        let _first = ListenAddress::Unix(folder.socket()).bind().await.expect("nobody is there");
+        let error = ListenAddress::Unix(folder.socket()).bind().await.expect_err("somebody is there");
+        assert!(error.is_taken() && error.to_string().contains("SOCKET"), "{error}");
+        UnixStream::connect(folder.socket()).await.expect("the first one still listens");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_socket_is_left_alone() {
+        let folder = Folder::new();
+        std::fs::write(folder.socket(), "precious").expect("a file can be written");
+        assert!(ListenAddress::Unix(folder.socket()).bind().await.is_err());
+        assert_eq!(std::fs::read(folder.socket()).expect("the file is there"), b"precious");
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_told_from_other_errors() {
+        let first = ListenAddress::Tcp("127.0.0.1".to_owned(), 0).bind().await.expect("some port is free");
+        let port = first.address().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let error = ListenAddress::Tcp("127.0.0.1".to_owned(), port).bind().await.expect_err("it is taken");
+        assert!(error.is_taken() && error.to_string().contains("BIND, PORT"), "{error}");
+        // An address of nobody (RFC 5737).
+        let error = ListenAddress::Tcp("192.0.2.1".to_owned(), 0).bind().await.expect_err("it is not ours");
+        assert!(!error.is_taken(), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_empty_host_is_every_address() {
+        let listener = ListenAddress::Tcp(String::new(), 0).bind().await.expect("some port is free");
+        let address: SocketAddr = listener.address().parse().expect("an address");
+        assert!(address.ip().is_unspecified());
+        let local = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, address.port())).await;
+        local.expect("IPv4 reaches it");
+    }
+
+    #[test]
+    fn an_address_is_shown_as_it_is_written_in_urls() {
+        let shown = |host: &str| ListenAddress::Tcp(host.to_owned(), 4000).to_string();
+        assert_eq!([shown("127.0.0.1"), shown("::1"), shown("")], ["127.0.0.1:4000", "[::1]:4000", "*:4000"]);
+    }
+}

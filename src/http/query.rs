@@ -53,6 +53,29 @@ mod tests {
     }
 
     #[test]
+    fn names_and_values_are_decoded() {
+        let query = Query::parse("a+b%26=c%3Dd+e&%61=%C3%A4&=x&empty&also=");
+        assert_eq!(query.single("a b&"), Some("c=d e"));
+        assert_eq!(query.single("a"), Some("\u{e4}"));
+        assert_eq!((query.single("empty"), query.single("also")), (Some(""), Some("")));
+        assert_eq!((query.first("A"), query.first("x")), (None, None));
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_no_error() {
+        let query = Query::parse("a=%zz%&b=%ff&c=%00&&=&d=%e2%82");
+        assert_eq!((query.single("a"), query.single("b")), (Some("%zz%"), Some("\u{fffd}")));
+        assert_eq!((query.single("c"), query.single("d")), (Some("\0"), Some("\u{fffd}")));
+    }
+
+    #[test]
+    fn a_repeated_parameter_has_a_first_value_but_no_single_one() {
+        let query = Query::parse("a=1&b=2&a=3");
+        assert_eq!((query.first("a"), query.single("a")), (Some("1"), None));
+        assert_eq!((query.first("b"), query.single("b")), (Some("2"), Some("2")));
+    }
+
+    #[test]
     fn a_repeated_flag_is_true() {
         assert!(Query::parse("flag=0&flag=0").is_true("flag"));
     }

@@ -98,6 +98,27 @@ mod tests {
     }
 
     #[test]
+    fn each_stream_has_its_path() {
+        for (path, stream) in [
+            ("user", StreamName::User),
+            ("user/notification", StreamName::UserNotification),
+            ("public", StreamName::Public),
+            ("public/local", StreamName::PublicLocal),
+            ("public/remote", StreamName::PublicRemote),
+            ("hashtag", StreamName::Hashtag),
+            ("hashtag/local", StreamName::HashtagLocal),
+            ("list", StreamName::List),
+            ("direct", StreamName::Direct),
+        ] {
+            assert_eq!(Route::of(&format!("/api/v1/streaming/{path}")), Route::Stream(stream), "{path}");
+        }
+        assert_eq!((Route::of("/metrics"), Route::of("/favicon.ico")), (Route::Metrics, Route::Favicon));
+        for path in ["/metrics/", "/Metrics", "/favicon.ico/"] {
+            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+        }
+    }
+
+    #[test]
     fn the_health_path_may_be_in_any_case_and_end_with_a_slash() {
         assert_eq!(Route::of("/API/v1/Streaming/health/"), Route::Health);
         assert_eq!(Route::of("/api/v1/streaming/health//"), Route::Unknown);
@@ -128,5 +149,28 @@ mod tests {
     fn a_repeated_tag_is_missing_and_a_repeated_list_is_no_list() {
         let request = parameters(None, &Query::parse("tag=a&tag=b&list=1&list=2"));
         assert_eq!((request.tag, request.list), (TagParameter::Missing, ListParameter::NoId));
+    }
+
+    #[test]
+    fn an_empty_parameter_is_missing() {
+        for query in ["", "tag=&list=", "tag&list"] {
+            let request = parameters(None, &Query::parse(query));
+            assert_eq!((request.tag, request.list), (TagParameter::Missing, ListParameter::Missing), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_does_not_read_only_media() {
+        let request = handshake_request(&Query::parse("stream=public&only_media=1&allow_local_only=1"));
+        let request = request.expect("a stream is named");
+        assert_eq!((request.name, request.allow_local_only), (Some(StreamName::Public), true));
+    }
+
+    #[test]
+    fn an_unknown_stream_in_a_handshake_is_still_a_request() {
+        for query in ["stream=nothing", "stream=&stream=", "stream=Public"] {
+            let request = handshake_request(&Query::parse(query)).unwrap_or_else(|| panic!("{query}"));
+            assert_eq!(request.name, None, "{query}");
+        }
     }
 }

@@ -77,3 +77,99 @@ impl Stream for EventStream {
         this.poll_outbox(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, sync::Arc};
+
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        domain::{AccountId, TokenId, Transport, Viewer, viewer::{Permissions, Scopes}},
+        hub::{Hub, SessionHandle},
+        telemetry::Metrics,
+    };
+
+    fn stream() -> (EventStream, Arc<SessionHandle>, Arc<Hub>) {
+        let metrics = Arc::<Metrics>::default();
+        let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
+        let viewer = Viewer {
+            account: AccountId(1),
+            token: TokenId(1),
+            scopes: Scopes::default(),
+            languages: None,
+            permissions: Permissions::default(),
+        };
+        let session = Arc::new(SessionHandle::new(viewer, Transport::EventSource));
+        let membership = Membership::new(Arc::clone(&session), Arc::clone(&hub), metrics);
+        (EventStream::new(membership), session, hub)
+    }
+
+    async fn next(stream: &mut EventStream) -> Option<io::Result<Bytes>> {
+        poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
+    }
+
+    async fn bytes(stream: &mut EventStream) -> Bytes {
+        next(stream).await.expect("the stream goes on").expect("it is no error")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeats_come_every_15_seconds() {
+        let (mut stream, ..) = stream();
+        let began = Instant::now();
+        assert_eq!(bytes(&mut stream).await, FIRST_BYTES);
+        for beat in 1..=4 {
+            assert_eq!(bytes(&mut stream).await, HEARTBEAT_BYTES);
+            assert_eq!(began.elapsed().as_secs(), beat * 15);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_do_not_put_heartbeats_off() {
+        let (mut stream, session, _hub) = stream();
+        let began = Instant::now();
+        bytes(&mut stream).await;
+        let publishing = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                session.outbox.offer("event: a\ndata: b\n\n".to_owned().into());
+            }
+        });
+        let mut beats = Vec::new();
+        while beats.len() < 4 {
+            if bytes(&mut stream).await == HEARTBEAT_BYTES {
+                beats.push(began.elapsed().as_secs());
+            }
+        }
+        publishing.abort();
+        assert_eq!(beats, [15, 30, 45, 60]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_kill_ends_the_stream_after_what_was_offered_before() {
+        let (mut stream, session, _hub) = stream();
+        bytes(&mut stream).await;
+        session.outbox.offer("a".to_owned().into());
+        session.outbox.offer("b".to_owned().into());
+        session.outbox.close(CloseReason::Killed);
+        assert_eq!(bytes(&mut stream).await, "ab");
+        assert!(next(&mut stream).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_was_too_slow_is_not_told_of_a_regular_end() {
+        let (mut stream, session, _hub) = stream();
+        bytes(&mut stream).await;
+        session.outbox.close(CloseReason::OutboxFull);
+        assert!(next(&mut stream).await.expect("something is said").is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_is_dropped_leaves_the_hub() {
+        let (stream, session, hub) = stream();
+        assert_eq!(hub.sessions(), 1);
+        drop(stream);
+        assert_eq!((hub.sessions(), session.outbox.ended()), (0, Some(CloseReason::ClientGone)));
+    }
+}

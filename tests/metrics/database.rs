@@ -48,8 +48,8 @@ async fn the_total_is_what_postgresql_sees() {
         // A second statement while the first is under way takes a second connection.
         let second = async { Ws::try_open(&server, "/", &headers).await.is_ok() };
         let third = async {
-            server.wait_for_metric(TOTAL, &[], 2.0).await;
-            assert_eq!(db.connections().await, 2);
+            eventually("second connection", || async { db.connections().await == 2 }).await;
+            assert_eq!(server.metric(TOTAL, &[]).await, 2.0);
             lock.commit().await.unwrap();
         };
         tokio::join!(second, third).0
