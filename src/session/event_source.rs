@@ -86,7 +86,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{AccountId, TokenId, Transport, Viewer, viewer::{Permissions, Scopes}},
+        domain::{
+            AccountId, TokenId, Transport, Viewer,
+            viewer::{Permissions, Scopes},
+        },
         hub::{Hub, SessionHandle},
         telemetry::Metrics,
     };
