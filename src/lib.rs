@@ -26,6 +26,10 @@
 //! | wiring | `app` |
 //! | programs | `commands`, `demo` |
 
+// Stricter than what Cargo.toml asks of tests too.
+#![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::needless_pass_by_value)]
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
 pub mod app;
 pub mod commands;
 pub mod config;

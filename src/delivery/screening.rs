@@ -136,7 +136,7 @@ impl Screening {
                 Ok(Ok(_)) => tracing::info!("statuses are screened again"),
                 Ok(Err(error)) => tracing::error!(%error, "statuses cannot be screened and are dropped"),
                 Err(_) => {
-                    tracing::error!(limit_s = LIMIT.as_secs(), "statuses cannot be screened in time and are dropped")
+                    tracing::error!(limit_s = LIMIT.as_secs(), "statuses cannot be screened in time and are dropped");
                 }
             }
         }

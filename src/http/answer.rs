@@ -138,10 +138,10 @@ mod tests {
     fn only_an_outage_is_worth_trying_again() {
         for one in ALL {
             let seconds = refusal(one).headers().get(RETRY_AFTER).map(|value| value.to_str().map(str::parse::<u32>));
-            assert_eq!(seconds.is_some(), one == Refusal::Unavailable, "{one}");
-            assert!(seconds.is_none_or(|seconds| seconds.is_ok_and(|seconds| seconds.is_ok())), "{one}");
+            assert_eq!(seconds.is_some(), one == Refusal::Unavailable, "{one:?}");
+            assert!(seconds.is_none_or(|seconds| seconds.is_ok_and(|seconds| seconds.is_ok())), "{one:?}");
             let of_handshake = handshake_refusal(one).headers().contains_key(RETRY_AFTER);
-            assert_eq!(of_handshake, one == Refusal::Unavailable, "{one}");
+            assert_eq!(of_handshake, one == Refusal::Unavailable, "{one:?}");
         }
     }
 }

@@ -7,7 +7,8 @@ use hyper::upgrade::{OnUpgrade, Parts as Bare};
 use hyper_util::rt::TokioIo;
 
 use super::{
-    Parts, answer, connection::ServedSocket, credentials::authenticate, handshake, query::Query, route::handshake_request,
+    Parts, answer, connection::ServedSocket, credentials::authenticate, handshake, query::Query,
+    route::handshake_request,
 };
 use crate::{
     domain::{Transport, Viewer},

@@ -125,7 +125,7 @@ mod tests {
         gate.add_permits(1_000);
         for (number, answer) in asking.into_iter().enumerate() {
             let answer = answer.await.expect("asking does not panic").expect("an answer comes in time");
-            assert_eq!(answer.expect("the look-up succeeds"), number as u32 * 2);
+            assert_eq!(answer.expect("the look-up succeeds"), u32::try_from(number).expect("a small number") * 2);
         }
         let statements = statements.load(Ordering::SeqCst);
         assert!(statements <= CONCURRENT + 2, "{statements} statements for 100 questions asked at once");

@@ -45,6 +45,7 @@
 //! | `eventually` | [`eventually`], [`within`]: waiting for a condition |
 //! | `process` | processes and folders that end with the test process |
 
+// Each test binary uses a part of this.
 #![allow(dead_code, unused_imports)]
 
 pub mod certificates;

@@ -87,7 +87,7 @@ impl NewPerson<'_> {
 
     /// The languages the user wants to see (default: null, all).
     pub fn chosen_languages(mut self, languages: &[&str]) -> Self {
-        self.chosen_languages = Some(languages.iter().map(|code| code.to_string()).collect());
+        self.chosen_languages = Some(languages.iter().map(std::string::ToString::to_string).collect());
         self
     }
 

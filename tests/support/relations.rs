@@ -114,7 +114,7 @@ impl NewFilter<'_> {
 
     /// Where it applies (default: home and public).
     pub fn context(mut self, context: &[&str]) -> Self {
-        self.context = context.iter().map(|place| place.to_string()).collect();
+        self.context = context.iter().map(std::string::ToString::to_string).collect();
         self
     }
 

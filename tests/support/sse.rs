@@ -208,7 +208,7 @@ fn as_event(block: &Block) -> Option<Event> {
     if block.lines.iter().all(|line| line.starts_with(':')) {
         return None;
     }
-    let last = |name| block.field(name).last().map(|value| value.to_string());
+    let last = |name| block.field(name).last().map(std::string::ToString::to_string);
     let data_lines = block.field("data").into_iter().map(str::to_owned);
     Some(Event { event: last("event").unwrap_or_default(), data_lines: data_lines.collect(), id: last("id") })
 }

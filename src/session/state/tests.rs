@@ -303,15 +303,34 @@ fn a_connection_holds_a_bounded_number_of_subscriptions() {
     assert_eq!(session.subscribe(&hashtag(MAX_SUBSCRIPTIONS)).len(), 1);
 }
 
+const TOO_MANY: &str = r#"{"error":"Too many subscriptions on this connection","status":429}"#;
+
 #[test]
-fn a_client_is_read_no_further_while_too_many_requests_wait() {
+fn requests_beyond_those_that_may_wait_are_refused_at_once() {
     let mut session = Session::new("read");
     session.subscribe(LIST);
     for _ in 0..MAX_WAITING {
-        assert!(!session.0.is_busy());
-        session.subscribe(UNKNOWN);
+        assert!(session.subscribe(UNKNOWN).is_empty());
     }
-    assert!(session.0.is_busy());
+    assert_eq!(session.subscribe(UNKNOWN), [TOO_MANY]);
     assert_eq!(session.found(Ok(FOUND)).len(), 1 + MAX_WAITING);
-    assert!(!session.0.is_busy());
+    assert_ne!(session.subscribe(UNKNOWN), [TOO_MANY]);
+}
+
+#[test]
+fn requests_that_wait_may_not_be_long_together() {
+    let mut session = Session::new("read");
+    session.subscribe(LIST);
+    let long = format!(r#""stream":"hashtag","tag":"{}""#, "x".repeat(MAX_WAITING_BYTES / 2));
+    assert!(session.subscribe(&long).is_empty());
+    assert!(session.subscribe(&long).is_empty());
+    assert_eq!(session.subscribe(&long), [TOO_MANY]);
+}
+
+#[test]
+fn names_of_streams_may_not_be_long_together() {
+    let mut session = Session::with_permissions("read", 1);
+    let long = |first: char| format!(r#""stream":"hashtag","tag":"{first}{}""#, "x".repeat(MAX_NAME_BYTES / 4));
+    assert_eq!(session.subscribe(&long('a')).len(), 1);
+    assert_eq!(session.subscribe(&long('b')), [TOO_MANY]);
 }
