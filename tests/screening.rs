@@ -2,6 +2,10 @@
 
 mod support;
 
+#[path = "screening/crowd.rs"]
+mod crowd;
+#[path = "screening/plans.rs"]
+mod plans;
 #[path = "screening/privacy.rs"]
 mod privacy;
 #[path = "screening/slow.rs"]
