@@ -178,10 +178,10 @@ async fn each_stream_that_is_opened_has_its_keys_renewed() {
     let (alice, again) = (session(1), session(1));
     hub.join(&alice);
     hub.subscribe(&alice, &subscription(&alice, USER));
-    assert_eq!(sorted(hub.renewals().await), ["timeline:1", "timeline:1:notifications"]);
+    assert_eq!(sorted(&hub.renewals().await), ["timeline:1", "timeline:1:notifications"]);
     hub.join(&again);
     hub.subscribe(&again, &subscription(&again, USER));
-    assert_eq!(sorted(hub.renewals().await), ["timeline:1", "timeline:1:notifications"]);
+    assert_eq!(sorted(&hub.renewals().await), ["timeline:1", "timeline:1:notifications"]);
 }
 
 #[tokio::test]
@@ -190,8 +190,8 @@ async fn control_channels_have_no_keys() {
     let alice = session(1);
     hub.join(&alice);
     hub.subscribe(&alice, &subscription(&alice, PUBLIC));
-    assert_eq!(sorted(hub.renewals().await), ["timeline:public"]);
-    assert_eq!(sorted(hub.stream_channels()), ["timeline:public"]);
+    assert_eq!(sorted(&hub.renewals().await), ["timeline:public"]);
+    assert_eq!(sorted(&hub.stream_channels()), ["timeline:public"]);
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn filters_that_were_being_read_when_they_changed_are_not_kept() {
     let mut both = stage.both(&alice, "public").await;
     let lock = stage.db.lock("custom_filters").await;
     publish_heron(&stage, &bob).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     stage.publish(&format!("timeline:system:{}", alice.account_id), FILTERS_CHANGED).await;
     // An event of the same channel, so that the server has obeyed by now.
     stage.publish(&format!("timeline:system:{}", alice.account_id), "no object").await;

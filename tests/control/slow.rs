@@ -14,7 +14,7 @@ async fn what_was_published_before_a_kill_is_delivered_although_its_screening_is
         stage.publish("timeline:public", update(&status(number, &bob).filtered(0))).await;
         stage.publish("timeline:public", event("delete", number.to_string())).await;
     }
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     stage.publish(&format!("timeline:access_token:{}", alice.token_id), KILL).await;
     // Nobody else is there: from now on the channel has no subscriber for long.
     stage.redis.publish("timeline:public", update(&status(99, &bob).filtered(0))).await;
@@ -49,7 +49,7 @@ async fn a_killed_session_that_waits_for_a_screening_gets_nothing_published_late
     ];
     let lock = stage.db.lock("blocks").await;
     stage.publish("timeline:public", update(&status(1, &bob).filtered(0))).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     stage.publish(&home, event("x", "before")).await;
     stage.publish(&format!("timeline:system:{}", alice.account_id), r#"{"event":"nothing"}"#).await;
     stage.publish(&format!("timeline:access_token:{}", alice.token_id), KILL).await;
@@ -78,7 +78,7 @@ async fn a_kill_of_one_viewer_does_not_touch_what_waits_for_another() {
     let mut of_carol = stage.both(&carol, "hashtag&tag=cats").await;
     let lock = stage.db.lock("blocks").await;
     stage.publish("timeline:hashtag:cats", update(&status(1, &bob))).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     stage.publish(&format!("timeline:system:{}", alice.account_id), KILL).await;
     stage.publish("timeline:hashtag:cats", update(&status(2, &bob))).await;
     lock.release().await;
@@ -98,7 +98,7 @@ async fn a_connection_killed_during_a_look_up_ends_at_once_and_leaves_nothing_su
     let mut ws = stage.ws(&alice, "user").await;
     let lock = stage.db.lock("lists").await;
     ws.send_json(serde_json::json!({"type": "subscribe", "stream": "list", "list": list})).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     stage.publish(&format!("timeline:access_token:{}", alice.token_id), KILL).await;
     assert_eq!(ws.expect_close().await, None);
     lock.release().await;

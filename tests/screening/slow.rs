@@ -14,7 +14,7 @@ async fn events_of_one_channel_never_overtake_each_other() {
     // Only the domain of a remote author is asked for there: local authors would be screened at once.
     let lock = stage.db.lock("account_domain_blocks").await;
     stage.publish("timeline:public", update(&status(1, &bob).language("de"))).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     stage.publish("timeline:public", update(&status(2, &lucy).language("de"))).await;
     stage.publish("timeline:public", event("delete", "3")).await;
     stage.publish("timeline:public", update(&status(4, &lucy).filtered(json!([])).language("de"))).await;
@@ -56,7 +56,7 @@ async fn a_slow_channel_holds_up_no_other_channel_and_no_other_stream() {
     let lock = stage.db.lock("account_domain_blocks").await;
     stage.publish("timeline:public", update(&status(1, &bob))).await;
     stage.publish("timeline:public", event("delete", "2")).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     for (both, channel) in &mut clients {
         for id in 3..6 {
             stage.publish(channel, update(&status(id, &lucy))).await;
@@ -79,7 +79,7 @@ async fn a_client_that_went_away_during_a_screening_does_no_harm() {
     let (gone, mut both) = (stage.both(&alice, "public").await, stage.both(&alice, "public").await);
     let lock = stage.db.lock("blocks").await;
     stage.publish("timeline:public", update(&status(1, &bob))).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     drop(gone);
     for transport in ["websocket", "eventsource"] {
         stage.server.wait_for_metric("connected_clients", &[("type", transport)], 1.0).await;
@@ -98,7 +98,7 @@ async fn an_event_reaches_those_who_were_subscribed_when_it_came_not_when_it_was
     let mut early = stage.both(&alice, "public").await;
     let lock = stage.db.lock("blocks").await;
     stage.publish("timeline:public", update(&status(1, &bob))).await;
-    stage.db.wait_for_blocked(1).await;
+    lock.wait_for_waiting(1).await;
     let mut late = stage.both(&alice, "public").await;
     stage.publish("timeline:public", update(&status(2, &bob))).await;
     lock.release().await;

@@ -39,7 +39,7 @@ async fn tokens_of_connections_that_come_at_once_are_looked_up_together() {
         if open >= MANY { Ok(()) } else { Err(open) }
     })
     .await;
-    stage.db.wait_for_blocked(2).await;
+    lock.wait_for_waiting(2).await;
     lock.release().await;
     for (number, opening) in opening.into_iter().enumerate() {
         let expected = if number % 10 == 0 { Err(401) } else { Ok(()) };
@@ -65,7 +65,7 @@ async fn lists_and_settings_that_are_asked_for_at_once_are_looked_up_together_an
         let list = if number % 10 == 9 { *list - 1 } else { *list };
         ws.send_json(serde_json::json!({"type": "subscribe", "stream": "list", "list": list})).await;
     }
-    stage.db.wait_for_blocked(2).await;
+    lock.wait_for_waiting(2).await;
     // Each client's ping is answered only after the message before it was read.
     for (ws, _) in &mut clients {
         ws.send_frame(Frame::new(frames::PING, "read")).await;
@@ -88,7 +88,7 @@ async fn lists_and_settings_that_are_asked_for_at_once_are_looked_up_together_an
     for (ws, _) in &mut clients {
         ws.subscribe("public").await;
     }
-    stage.db.wait_for_blocked(2).await;
+    lock.wait_for_waiting(2).await;
     for (ws, _) in &mut clients {
         ws.send_frame(Frame::new(frames::PING, "read")).await;
         assert_eq!(ws.next_message().await, Message::Pong(b"read".into()));

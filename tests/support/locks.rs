@@ -27,7 +27,12 @@ impl Lock<'_> {
     /// Waits until so many statements wait for the table.
     #[track_caller]
     pub fn wait_for_waiting(&self, statements: i64) -> impl Future<Output = ()> {
-        let sql = format!("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass", self.table);
+        // All databases are copies of one: the same table has the same number in each of them.
+        let sql = format!(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{}'::regclass \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+            self.table
+        );
         eventually(format!("{statements} statements that wait for {}", self.table), move || {
             let sql = sql.clone();
             async move {

@@ -40,7 +40,7 @@
 //! | `locks` | [`Lock`](locks::Lock): a table that nobody can read for a while, which makes look-ups slow |
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
-//! | `stage` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; locked tables |
+//! | `stage` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports |
 //! | `statuses` | [`status`], [`update`], [`event`](statuses::event): what Mastodon publishes |
 //! | `eventually` | [`eventually`], [`within`]: waiting for a condition |
 //! | `process` | processes and folders that end with the test process |

@@ -3,7 +3,6 @@
 use serde_json::Value;
 
 use super::database::Database;
-use super::eventually::eventually;
 use super::people::Person;
 use super::redis::Redis;
 use super::server::Server;
@@ -146,22 +145,6 @@ impl Both {
 }
 
 impl Database {
-    /// Waits until so many statements of servers wait for a lock.
-    pub async fn wait_for_blocked(&self, count: i64) {
-        let blocked = format!(
-            "SELECT count(*) FROM pg_stat_activity \
-             WHERE datname = '{}' AND application_name <> 'fixtures' AND wait_event_type = 'Lock'",
-            self.name()
-        );
-        eventually(format!("{count} statements that wait for a lock"), || async {
-            match self.number(blocked.clone()).await {
-                found if found == count => Ok(()),
-                found => Err(found),
-            }
-        })
-        .await;
-    }
-
     /// How many statements that contain `part` servers have run.
     pub fn count_statements(&self, part: &str) -> usize {
         self.statements().iter().filter(|statement| statement.text.contains(part)).count()
