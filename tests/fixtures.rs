@@ -267,7 +267,7 @@ async fn be_a_victim() {
     let pids = [vec![redis.pid(), paused.pid()], own.pids()].concat();
     let root = redis.folder().parent().unwrap();
     println!("\nvictim: {}", json!({"pids": pids, "root": root}));
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Answers one connection: after each blank line that comes, the next part; then it closes.

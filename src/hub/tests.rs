@@ -34,10 +34,10 @@ fn hub() -> (Hub, Arc<Metrics>) {
 
 /// The changes, sorted, which must be there already.
 async fn changes(hub: &Hub) -> Vec<String> {
-    sorted(tokio::time::timeout(Duration::from_secs(10), hub.interest_changes()).await.unwrap())
+    sorted(&tokio::time::timeout(Duration::from_secs(10), hub.interest_changes()).await.unwrap())
 }
 
-fn sorted(channels: Vec<Channel>) -> Vec<String> {
+fn sorted(channels: &[Channel]) -> Vec<String> {
     let mut names: Vec<String> = channels.iter().map(Channel::to_string).collect();
     names.sort();
     names
