@@ -101,7 +101,7 @@ impl Installation {
 }
 
 /// PostgreSQL refuses to run as root: then the user `postgres` does it, or else `nobody`.
-fn unprivileged_user() -> Option<User> {
+pub fn unprivileged_user() -> Option<User> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }

@@ -105,6 +105,13 @@ impl Sentinel {
         new
     }
 
+    /// Runs a command at Sentinel itself, which must have no password.
+    pub async fn command(&self, words: &[&str]) -> Reply {
+        let connection = Connection::open(&socket(&self.folder)).await;
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        connection.expect("sentinel is there").command(&words).await.expect("sentinel answers")
+    }
+
     async fn master_port(&self) -> u16 {
         let connection = Connection::open(&socket(&self.folder)).await;
         let mut connection = connection.expect("sentinel is there");

@@ -159,8 +159,12 @@ async fn announced_address(process: &Process, logs: &Logs) -> String {
         if let Some(status) = process.exit_status() {
             panic!("the server ended ({status}):\n{}", logs.tail(50));
         }
-        let line = logs.find(|line| line.message() == "listening");
-        let address = line.and_then(|line| line.field("address").as_str().map(str::to_owned));
+        let line = logs.find(|line| line.message() == "listening" || line.text.contains(" listening address="));
+        let address = line.and_then(|line| match line.field("address").as_str() {
+            Some(address) => Some(address.to_owned()),
+            // Not in production, where lines are for people.
+            None => line.text.split('"').nth(1).map(str::to_owned),
+        });
         address.ok_or_else(|| logs.tail(20))
     })
     .await

@@ -80,7 +80,14 @@ impl ServerOptions {
         Ended { status, logs: logs.lines() }
     }
 
-    fn launch(self) -> (Process, Logs, Folder) {
+    /// Starts it without waiting for anything, for starts that are watched.
+    pub fn start_only(self) -> Starting {
+        let (process, logs, folder) = self.launch();
+        Starting { process, logs, _folder: folder }
+    }
+
+    /// The command, with output to be read; where standard input comes from is left open.
+    pub fn command(&self) -> Command {
         let folder = self.folder.as_deref();
         let mut command = Command::new(env!("CARGO_BIN_EXE_flodgatt"));
         command
@@ -90,11 +97,32 @@ impl ServerOptions {
             .current_dir(folder.unwrap_or(self.own_folder.path()))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let process = Process::start(&mut command);
+        command
+    }
+
+    fn launch(self) -> (Process, Logs, Folder) {
+        let process = Process::start(&mut self.command());
         let logs = Logs::default();
         process.read_stdout(logs.reader(false));
         process.read_stderr(logs.reader(true));
         (process, logs, self.own_folder)
+    }
+}
+
+/// A server that may not listen yet.
+pub struct Starting {
+    pub process: Process,
+    pub logs: Logs,
+    _folder: Folder,
+}
+
+impl Starting {
+    /// Asks it to end (SIGTERM), waits until it has, and returns everything it wrote.
+    pub async fn terminate(self) -> Ended {
+        self.process.signal(rustix::process::Signal::TERM);
+        let status = self.process.exited().await;
+        eventually("end of the output", || async { self.logs.is_complete() }).await;
+        Ended { status, logs: self.logs.lines() }
     }
 }
 

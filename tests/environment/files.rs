@@ -1,0 +1,90 @@
+//! The dotenv file and `NODE_ENV`.
+
+use crate::support::process::Folder;
+use crate::support::*;
+
+/// A dotenv file with everything that a server needs.
+fn dotenv(redis: &Redis, db: &Database) -> String {
+    let variables = redis.environment().into_iter().chain(db.environment());
+    variables.map(|(name, value)| format!("{name}=\"{value}\" # of a test\n")).collect()
+}
+
+/// An environment that says nothing but what a test of dotenv files cannot do without.
+fn bare() -> ServerOptions {
+    ServerOptions::bare().without("NODE_ENV")
+}
+
+#[tokio::test]
+async fn in_production_the_file_is_env_production() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let alice = db.person("alice").await;
+    let folder = Folder::new("dotenv");
+    folder.write(".env.production", dotenv(&redis, &db));
+    folder.write(".env", "REDIS_PORT=no port\n");
+    let server = bare().env("NODE_ENV", "production").folder(folder.path()).start().await;
+    super::delivers(&server, &redis, &alice).await;
+}
+
+#[tokio::test]
+async fn otherwise_the_file_is_env() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let alice = db.person("alice").await;
+    let folder = Folder::new("dotenv");
+    folder.write(".env", dotenv(&redis, &db));
+    folder.write(".env.production", "REDIS_PORT=no port\n");
+    for mode in ["", "development"] {
+        let server = bare().env("NODE_ENV", mode).folder(folder.path()).start().await;
+        super::delivers(&server, &redis, &alice).await;
+    }
+    folder.write(".env", format!("DATABASE_URL={}\nREDIS_PORT={}\n", db.url(), redis.port()));
+    let server = bare().env("NODE_ENV", "staging").folder(folder.path()).start().await;
+    super::delivers(&server, &redis, &alice).await;
+}
+
+#[tokio::test]
+async fn existing_variables_win_over_the_file() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("dotenv");
+    folder.write(".env.production", "REDIS_PORT=1\nDB_NAME=other\nBIND=192.0.2.1\nLOG_LEVEL=rubbish\n");
+    let server = Server::options(&redis, &db).folder(folder.path()).start().await;
+    assert_eq!(server.get("/api/v1/streaming/health").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_parse_in_a_file_is_an_error_too() {
+    let folder = Folder::new("dotenv");
+    folder.write(".env.production", "REDIS_PORT=no port\n");
+    let ended = ServerOptions::bare().folder(folder.path()).run_to_end().await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.text().contains("REDIS_PORT"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
+    let folder = Folder::new("dotenv");
+    std::fs::create_dir(folder.path().join(".env.production")).unwrap();
+    let ended = ServerOptions::bare().folder(folder.path()).run_to_end().await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.text().contains(".env.production"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn other_modes_than_production_and_development_need_a_database_url() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let ended = Server::options(&redis, &db).env("NODE_ENV", "staging").run_to_end().await;
+    assert_eq!(ended.status.code(), Some(1));
+    let text = ended.text();
+    assert!(text.contains("NODE_ENV") && text.contains("DATABASE_URL"), "{text}");
+}
+
+#[tokio::test]
+async fn the_mode_names_the_database_unless_it_has_a_name() {
+    for (mode, name) in
+        [("production", "mastodon_production"), ("development", "mastodon_development"), ("", "mastodon_development")]
+    {
+        let (redis, db) = (Redis::start().await, Database::create().await);
+        let options = Server::options(&redis, &db).env("NODE_ENV", mode).without("DB_NAME");
+        let text = super::check(options).await.text();
+        assert!(text.contains(&format!("database \"{name}\" does not exist")), "{text}");
+    }
+}
