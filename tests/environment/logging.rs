@@ -45,11 +45,11 @@ async fn nothing_below_the_level_is_logged() {
     ] {
         let (port, taken) = closing_port().await;
         let options = Server::options(&redis, &db).env("REDIS_PORT", port.to_string()).env("LOG_LEVEL", level);
-        let starting = options.start_only();
+        let starting = options.begin();
         // Two connections are tried at first; at the sixth attempt at least one of them was given up and told.
         eventually("attempts at redis", || async { taken.load(Ordering::Relaxed) > 5 }).await;
         eventually("connection to postgresql", || async { db.connections().await == 1 }).await;
-        let ended = starting.terminate().await;
+        let ended = starting.finish().await;
         assert!(ended.status.success(), "{}", ended.text());
         assert_eq!(levels(&ended), expected, "{level}: {}", ended.text());
     }
@@ -103,7 +103,7 @@ async fn it_ends_well_on_sigterm_and_sigint_also_while_it_waits_for_redis() {
         server.signal(signal);
         assert_eq!(server.exited().await.code(), Some(0));
     }
-    let starting = Server::options(&redis, &db).env("REDIS_PORT", free_port().to_string()).start_only();
-    eventually("word of redis", || async { starting.logs.find(|line| line.level() == "WARN") }).await;
-    assert_eq!(starting.terminate().await.status.code(), Some(0));
+    let starting = Server::options(&redis, &db).env("REDIS_PORT", free_port().to_string()).begin();
+    starting.wait_for_log(|line| line.level() == "WARN").await;
+    assert_eq!(starting.terminate().await.code(), Some(0));
 }

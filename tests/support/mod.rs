@@ -87,7 +87,7 @@ pub use redis_options::RedisOptions;
 pub use scene::Scene;
 pub use sentinel::{Sentinel, SentinelOptions};
 pub use server::Server;
-pub use server_options::{Ended, ServerOptions};
+pub use server_options::{Ended, ServerOptions, Starting};
 pub use sse::{Ending, Sse};
 pub use stage::{Both, Stage};
 pub use statuses::{event, status, update};

@@ -71,6 +71,12 @@ impl ServerOptions {
         Server::answering(process, logs, folder).await
     }
 
+    /// Starts it and does not wait, for starts that have to wait for something else first.
+    pub fn begin(self) -> Starting {
+        let (process, logs, folder) = self.launch();
+        Starting { process, logs, folder }
+    }
+
     /// Starts it and waits for its end, for starts that must fail and for commands.
     pub async fn run_to_end(self) -> Ended {
         let (process, logs, _folder) = self.launch();
@@ -78,12 +84,6 @@ impl ServerOptions {
         // The threads that read end with the process, but a moment later.
         eventually("end of the output", || async { logs.is_complete() }).await;
         Ended { status, logs: logs.lines() }
-    }
-
-    /// Starts it without waiting for anything, for starts that are watched.
-    pub fn start_only(self) -> Starting {
-        let (process, logs, folder) = self.launch();
-        Starting { process, logs, _folder: folder }
     }
 
     /// The command, with output to be read; where standard input comes from is left open.
@@ -109,20 +109,44 @@ impl ServerOptions {
     }
 }
 
-/// A server that may not listen yet.
+/// A server that may not answer yet.
 pub struct Starting {
-    pub process: Process,
-    pub logs: Logs,
-    _folder: Folder,
+    process: Process,
+    logs: Logs,
+    folder: Folder,
 }
 
 impl Starting {
-    /// Asks it to end (SIGTERM), waits until it has, and returns everything it wrote.
-    pub async fn terminate(self) -> Ended {
+    /// The log so far.
+    pub fn logs(&self) -> Vec<LogLine> {
+        self.logs.lines()
+    }
+
+    /// The first line for which the condition holds; waits for it.
+    #[track_caller]
+    pub fn wait_for_log(&self, condition: impl Fn(&LogLine) -> bool + Send) -> impl Future<Output = LogLine> {
+        eventually("line of the log", move || {
+            let found = self.logs.find(|line| condition(line));
+            std::future::ready(found.ok_or_else(|| self.logs.tail(20)))
+        })
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    pub async fn terminate(&self) -> ExitStatus {
         self.process.signal(rustix::process::Signal::TERM);
-        let status = self.process.exited().await;
+        self.process.exited().await
+    }
+
+    /// Asks it to end (SIGTERM), waits until it has, and returns everything it wrote.
+    pub async fn finish(self) -> Ended {
+        let status = self.terminate().await;
         eventually("end of the output", || async { self.logs.is_complete() }).await;
         Ended { status, logs: self.logs.lines() }
+    }
+
+    /// The server, as soon as it answers.
+    pub async fn answering(self) -> Server {
+        Server::answering(self.process, self.logs, self.folder).await
     }
 }
 
