@@ -85,8 +85,7 @@ pub fn listen_address(environment: &Environment) -> Result<ListenAddress, Config
     }
     // An empty BIND means all addresses, unlike a missing one.
     let host = environment.given("BIND").unwrap_or("127.0.0.1");
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    Ok(ListenAddress::Tcp(host.to_owned(), number(environment, "PORT", 4000)?))
+    Ok(ListenAddress::Tcp(bare(host).to_owned(), number(environment, "PORT", 4000)?))
 }
 
 fn trusted_proxies(environment: &Environment) -> Result<TrustedProxies, ConfigError> {
@@ -106,6 +105,11 @@ fn mode(environment: &Environment) -> Mode {
         None | Some("development") => Mode::Development,
         Some(_) => Mode::Other,
     }
+}
+
+/// An IPv6 address without its square brackets.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// A number within the range of its type.

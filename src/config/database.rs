@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
-use url::Url;
+use url::{ParseError, Url};
 
-use super::{ConfigError, Environment, Mode, mode, number};
+use super::{ConfigError, Environment, Mode, bare, mode, number};
 use crate::store::{DatabaseConfig, TlsMode};
 
 pub(super) fn read(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
@@ -44,7 +44,7 @@ fn from_parts(environment: &Environment) -> Result<DatabaseConfig, ConfigError> 
         (port, _) => port,
     };
     Ok(DatabaseConfig {
-        host: text("DB_HOST", "PGHOST", "localhost"),
+        host: bare(&text("DB_HOST", "PGHOST", "localhost")).to_owned(),
         port,
         name: text("DB_NAME", "PGDATABASE", default_name),
         user: text("DB_USER", "PGUSER", "mastodon"),
@@ -73,7 +73,12 @@ fn is_no(ssl: &str) -> bool {
 
 /// Problems are told without the URL, which may contain a password.
 fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    let url = Url::parse(text).or_else(|error| match error {
+        // A user before no host at all, as with `?host=` and the folder of a unix socket, is no URL by the standard.
+        ParseError::EmptyHost => Url::parse(&text.replacen("@/", "@localhost/", 1)),
+        error => Err(error),
+    });
+    let url = url.map_err(|error| format!("is not a URL: {error}"))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err(format!("{}:// is neither postgres:// nor postgresql://", url.scheme()));
     }
@@ -81,7 +86,6 @@ fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String
     let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let or = |part: String, default: &str| if part.is_empty() { default.to_owned() } else { part };
     let host = parameter("host").unwrap_or_else(|| decoded(url.host_str().unwrap_or_default()));
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(&host).to_owned();
     let port = match parameter("port") {
         Some(port) => port.parse().map_err(|_| format!("{port:?} is not a port"))?,
         None => url.port().unwrap_or(5_432),
@@ -89,7 +93,7 @@ fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String
     let user = or(decoded(url.username()), "mastodon");
     let certificate = parameter("sslcert").zip(parameter("sslkey"));
     Ok(DatabaseConfig {
-        host: or(host, "localhost"),
+        host: or(bare(&host).to_owned(), "localhost"),
         port,
         name: or(decoded(url.path().trim_start_matches('/')), &user),
         user,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{ConfigError, Environment, number};
+use super::{ConfigError, Environment, bare, number};
 use crate::upstream::{RedisAddress, RedisConfig};
 
 pub(super) fn read(environment: &Environment) -> Result<RedisConfig, ConfigError> {
@@ -60,11 +60,6 @@ fn sentinels(list: &str, default_port: u16) -> Result<Vec<(String, u16)>, Config
         Ok(hosts) if hosts.is_empty() => Err(ConfigError::new("REDIS_SENTINELS", "there is no host in it")),
         hosts => hosts,
     }
-}
-
-/// An IPv6 address without its square brackets.
-fn bare(host: &str) -> &str {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// Problems are told without the URL, which may contain a password.

@@ -24,6 +24,13 @@ fn without_variables_the_database_is_local_and_named_after_the_mode() {
 }
 
 #[test]
+fn an_ipv6_address_may_be_in_square_brackets() {
+    for host in ["::1", "[::1]"] {
+        assert_eq!(read(&[("DB_HOST", host)]).host, "::1");
+    }
+}
+
+#[test]
 fn parts_say_where_the_database_is() {
     let config = read(&[
         PRODUCTION,
@@ -67,6 +74,7 @@ fn tls_is_verified_unless_the_mode_says_otherwise() {
         ("", TlsMode::Off),
         ("disable", TlsMode::Off),
         ("no-verify", TlsMode::Unverified),
+        ("false", TlsMode::Verified),
         ("prefer", TlsMode::Verified),
         ("require", TlsMode::Verified),
         ("verify-ca", TlsMode::Verified),
@@ -74,6 +82,21 @@ fn tls_is_verified_unless_the_mode_says_otherwise() {
     ] {
         assert_eq!(read(&[("DB_SSLMODE", mode)]).tls, tls, "{mode}");
         assert_eq!(url(&format!("postgres://db/social?sslmode={mode}")).tls, tls, "{mode}");
+    }
+}
+
+#[test]
+fn the_parameter_ssl_is_a_mode_or_yes_or_no() {
+    for (value, tls) in [
+        ("", TlsMode::Off),
+        ("0", TlsMode::Off),
+        ("false", TlsMode::Off),
+        ("1", TlsMode::Verified),
+        ("true", TlsMode::Verified),
+        ("no-verify", TlsMode::Unverified),
+        ("true&sslmode=disable", TlsMode::Off),
+    ] {
+        assert_eq!(url(&format!("postgres://db/social?ssl={value}")).tls, tls, "{value}");
     }
 }
 
@@ -117,7 +140,12 @@ fn a_url_says_everything() {
 
 #[test]
 fn a_url_may_name_the_folder_of_a_unix_socket() {
-    for text in ["postgres:///social?host=/run/postgresql", "postgres://%2Frun%2Fpostgresql/social"] {
+    for text in [
+        "postgres:///social?host=/run/postgresql",
+        "postgres://%2Frun%2Fpostgresql/social",
+        "postgres://me@/social?host=/run/postgresql",
+        "postgres://me:p%40ss@/social?host=%2Frun%2Fpostgresql",
+    ] {
         assert_eq!((url(text).host.as_str(), url(text).name.as_str()), ("/run/postgresql", "social"), "{text}");
     }
 }
