@@ -3,7 +3,7 @@
 use rustix::process::{Resource, getrlimit};
 
 use crate::{
-    config::{Config, Environment, Origin, VARIABLES},
+    config::{self, Config, Environment, Origin, VARIABLES},
     store::Database,
     telemetry::Metrics,
     upstream,
@@ -16,6 +16,7 @@ const FEW_FILES: u64 = 4_096;
 pub async fn check() -> anyhow::Result<()> {
     let environment = super::environment()?;
     print_variables(&environment);
+    config::log_config(&environment)?;
     let config = Config::read(&environment)?;
     let mut report = Report::default();
     println!("listen   would listen on {}", config.listen);
