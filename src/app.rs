@@ -85,13 +85,17 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     let store = Store::Postgres(Postgres::new(database.clone(), &lifecycle));
     let assembly = Assembly::new(store, Arc::clone(&metrics), lifecycle.clone());
     let sink = Arc::new(assembly.delivery.clone());
-    let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle)?;
+    // Whoever gives up here stops the tasks first: they would miss what they serve.
+    let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
     let upstream = Upstream::Redis(redis);
     tokio::select! {
-        () = stop.received() => return Ok(None),
+        () = stop.received() => {
+            lifecycle.stop();
+            return Ok(None);
+        }
         () = ready(&upstream, &database, config.database.variable) => {}
     }
-    let listener = config.listen.bind().await?;
+    let listener = config.listen.bind().await.inspect_err(|_| lifecycle.stop())?;
     Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None)))
 }
 
