@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use parking_lot::Mutex;
+
 use super::FanOut;
 use crate::{
     domain::{
@@ -30,8 +32,14 @@ use crate::{
     },
 };
 
-/// How long after its receipt a status is given up, if the database does not say who may see it.
+/// How long the database may say nothing before a status that waits for it is given up.
 const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a status may wait behind others while the database does answer, but slowly. Nobody wants older news.
+const LONGEST_WAIT: Duration = Duration::from_secs(120);
+
+/// The pause after a look-up that did not reach the database; the next one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_millis(100);
 
 /// Screens statuses and delivers them.
 #[derive(Debug)]
@@ -39,6 +47,8 @@ pub(super) struct Screening {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     no_filters: Arc<FilterSet>,
+    /// When the database answered last.
+    last_answer: Mutex<Instant>,
     /// Whether the last screening failed: an outage is logged when it begins and when it ends.
     failing: AtomicBool,
 }
@@ -52,7 +62,8 @@ struct Admitted<'a> {
 impl Screening {
     pub(super) fn new(store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
         let no_filters = Arc::new(FilterSet::new(Vec::new()));
-        Self { store, metrics, no_filters, failing: AtomicBool::new(false) }
+        let last_answer = Mutex::new(Instant::now());
+        Self { store, metrics, no_filters, last_answer, failing: AtomicBool::new(false) }
     }
 
     /// Delivers a status to those of the watchers who may see it.
@@ -68,15 +79,16 @@ impl Screening {
         if candidates.is_empty() {
             return;
         }
-        let left = LIMIT.saturating_sub(received.elapsed());
-        let Some(hidden) = self.bounded(left, self.store.hidden_from(&relations(&candidates, &status))).await else {
+        let left = self.time_left(received);
+        let relations = relations(&candidates, &status);
+        let Some(hidden) = self.bounded(left, || self.store.hidden_from(&relations)).await else {
             return self.metrics.delivery_dropped(DeliveryDrop::ScreeningFailed, candidates.len() as u64);
         };
         let admitted = candidates.into_iter().filter(|watcher| !hidden.contains(&watcher.session.viewer.account));
         let admitted = if status.is_filtered {
             admitted.map(|watcher| Admitted { watcher, filters: None }).collect()
         } else {
-            let left = LIMIT.saturating_sub(received.elapsed());
+            let left = self.time_left(received);
             self.with_filters(admitted.collect(), left).await
         };
         self.offer(event, &status, &admitted);
@@ -96,7 +108,7 @@ impl Screening {
             return admitted;
         }
         let accounts = distinct(unread.iter().map(|(watcher, _)| watcher.session.viewer.account));
-        let Some(found) = self.bounded(left, self.store.filters(&accounts)).await else {
+        let Some(found) = self.bounded(left, || self.store.filters(&accounts)).await else {
             self.metrics.delivery_dropped(DeliveryDrop::ScreeningFailed, unread.len() as u64);
             return admitted;
         };
@@ -123,24 +135,55 @@ impl Screening {
         }
     }
 
-    /// The result of a look-up if it comes in time. A failure is logged once, until look-ups succeed again.
-    async fn bounded<T>(&self, left: Duration, look_up: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+    /// How long a status may still wait. A long queue is no outage: what counts is how long the database has been silent.
+    fn time_left(&self, received: Instant) -> Duration {
+        let patience = self.last_answer.lock().max(received) + LIMIT;
+        patience.min(received + LONGEST_WAIT).saturating_duration_since(Instant::now())
+    }
+
+    /// The result of a look-up if it comes in time; asked again as long as the database cannot be reached.
+    async fn bounded<T, F>(&self, left: Duration, look_up: impl Fn() -> F) -> Option<T>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
         if left.is_zero() {
             // Not even begun: it would only take a connection from one that can still succeed.
             return None;
         }
-        let result = tokio::time::timeout(left, look_up).await;
-        let failing = !matches!(result, Ok(Ok(_)));
-        if failing != self.failing.swap(failing, Ordering::Relaxed) {
-            match &result {
-                Ok(Ok(_)) => tracing::info!("statuses are screened again"),
-                Ok(Err(error)) => tracing::error!(%error, "statuses cannot be screened and are dropped"),
-                Err(_) => {
-                    tracing::error!(limit_s = LIMIT.as_secs(), "statuses cannot be screened in time and are dropped");
+        let mut unreachable = None;
+        let asking = async {
+            let mut pause = FIRST_RETRY;
+            loop {
+                match look_up().await {
+                    Err(error @ StoreError::Unreachable { .. }) => unreachable = Some(error),
+                    result => break result,
                 }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
             }
+        };
+        let result = match tokio::time::timeout(left, asking).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err(unreachable.map_or_else(|| "no answer in time".to_owned(), |error| error.to_string())),
+        };
+        if result.is_ok() {
+            *self.last_answer.lock() = Instant::now();
         }
-        result.ok()?.ok()
+        self.note(result.as_ref().err());
+        result.ok()
+    }
+
+    /// A failure is logged once, until look-ups succeed again.
+    fn note(&self, failure: Option<&String>) {
+        if failure.is_some() == self.failing.swap(failure.is_some(), Ordering::Relaxed) {
+            return;
+        }
+        match failure {
+            Some(error) => {
+                tracing::error!(error, limit_s = LIMIT.as_secs(), "statuses cannot be screened and are dropped");
+            }
+            None => tracing::info!("statuses are screened again"),
+        }
     }
 }
 
