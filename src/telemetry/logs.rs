@@ -41,14 +41,14 @@ impl LogLevel {
         })
     }
 
-    /// Libraries are heard from `warn` on, unless everything is asked for. The Redis library warns at every attempt to
-    /// connect, of which we tell once.
+    /// Libraries are heard from `warn` on, unless everything is asked for. Those for Redis and PostgreSQL from `error` on:
+    /// what they warn of is a connection that was lost, which this server says itself, once.
     fn filter(self) -> EnvFilter {
         EnvFilter::new(match self {
             Self::Trace => "warn,flodgatt=trace,fred=debug,sqlx=debug",
-            Self::Debug => "warn,fred=error,flodgatt=debug",
-            Self::Info => "warn,fred=error,flodgatt=info",
-            Self::Warn => "warn,fred=error",
+            Self::Debug => "warn,fred=error,sqlx_core=error,flodgatt=debug",
+            Self::Info => "warn,fred=error,sqlx_core=error,flodgatt=info",
+            Self::Warn => "warn,fred=error,sqlx_core=error",
             Self::Error => "error",
         })
     }
