@@ -1,0 +1,14 @@
+//! Redis and PostgreSQL go away, fall silent, and come back: at start and while clients are connected.
+
+mod support;
+
+#[path = "outages/burst.rs"]
+mod burst;
+#[path = "outages/postgres.rs"]
+mod postgres;
+#[path = "outages/proxy.rs"]
+mod proxy;
+#[path = "outages/redis.rs"]
+mod redis;
+#[path = "outages/start.rs"]
+mod start;
