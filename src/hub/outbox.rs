@@ -17,6 +17,10 @@ const MAX_FRAMES: usize = 32_768;
 /// this bounds what a client can hold back, not what it costs.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
+/// Bytes that are taken at once, unless it is a single frame. Frames are shared, but what is taken is copied to be written,
+/// for each client on its own.
+const TAKEN_BYTES: usize = 64 * 1024;
+
 /// A bounded queue of frames from the fan-out to the session's task. Filling it never waits.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -87,7 +91,7 @@ impl Outbox {
         self.queue.lock().end
     }
 
-    /// Takes up to `most` frames, or the end. Only one task may wait here.
+    /// Takes up to `most` frames, fewer if they are large, or the end. Only one task may wait here.
     pub fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<Frame>, most: usize) -> Poll<Taken> {
         self.reader.register(cx.waker());
         let mut queue = self.queue.lock();
@@ -97,7 +101,12 @@ impl Outbox {
                 None => Poll::Pending,
             };
         }
-        let count = queue.frames.len().min(most);
+        let mut bytes = 0;
+        let fits = |frame: &&Frame| {
+            bytes += frame.len();
+            bytes <= TAKEN_BYTES
+        };
+        let count = queue.frames.iter().take(most).take_while(fits).count().max(1);
         let before = into.len();
         into.extend(queue.frames.drain(..count));
         queue.bytes -= into[before..].iter().map(Frame::len).sum::<usize>();
@@ -185,6 +194,18 @@ mod tests {
         outbox.offer(frame(MAX_BYTES / 2));
         let _ = take(&outbox, 1);
         assert_eq!(outbox.offer(frame(MAX_BYTES / 2)), Offer::Accepted);
+    }
+
+    #[test]
+    fn large_frames_come_out_one_by_one() {
+        let outbox = Outbox::default();
+        for size in [TAKEN_BYTES + 1, TAKEN_BYTES - 1, 1, 1] {
+            let _ = outbox.offer(frame(size));
+        }
+        for sizes in [&[TAKEN_BYTES + 1][..], &[TAKEN_BYTES - 1, 1], &[1]] {
+            let taken: Vec<usize> = take(&outbox, 9).1.iter().map(Frame::len).collect();
+            assert_eq!(taken, sizes);
+        }
     }
 
     #[test]
