@@ -10,7 +10,8 @@ use crate::support::*;
 
 const PUBLIC: &str = "timeline:public";
 const UNAVAILABLE: &str = "The server cannot look up accounts at the moment, please try again";
-const SCREENING_FAILED: (&str, &[(&str, &str)]) = ("flodgatt_deliveries_dropped_total", &[("cause", "screening_failed")]);
+const SCREENING_FAILED: (&str, &[(&str, &str)]) =
+    ("flodgatt_deliveries_dropped_total", &[("cause", "screening_failed")]);
 
 /// A server, and a viewer who watches a filtered and an unfiltered stream by a WebSocket, and the filtered one by an event
 /// stream too.
@@ -125,7 +126,10 @@ async fn an_outage(end: impl Fn(&Postgres), begin_again: impl AsyncFn(&Postgres)
     assert_eq!(scene.screening_failures().await, 2.0);
     scene.ws.expect_error(UNAVAILABLE, 503).await;
     begin_again(&postgres).await;
-    eventually("an open door", || async { Sse::try_open(&scene.server, "/api/v1/streaming/user", &[("Authorization", &scene.alice.token)]).await.is_ok() }).await;
+    eventually("an open door", || async {
+        Sse::try_open(&scene.server, "/api/v1/streaming/user", &[("Authorization", &scene.alice.token)]).await.is_ok()
+    })
+    .await;
     scene.publish(3).await;
     scene.expect_status(3).await;
     assert_eq!(scene.screening_failures().await, 2.0);

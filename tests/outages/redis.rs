@@ -100,7 +100,10 @@ async fn a_crash_of_redis_costs_no_session_and_everything_is_as_before_once_it_i
     redis.kill();
     health_turns_bad(&server, &redis, crash).await;
     // Who subscribes or comes meanwhile is served later.
-    audience.ws.send_json(serde_json::json!({"type": "subscribe", "stream": "list", "list": audience.list.to_string()})).await;
+    audience
+        .ws
+        .send_json(serde_json::json!({"type": "subscribe", "stream": "list", "list": audience.list.to_string()}))
+        .await;
     audience.channels.push(format!("timeline:list:{}", audience.list));
     let mut late = Ws::open(&server, "/api/v1/streaming?stream=direct", &bob.token).await;
     redis.restart().await;

@@ -35,7 +35,8 @@ async fn the_variable_that_is_named_is_the_one_redis_was_configured_by() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     redis.kill();
     let port = redis.port();
-    let bare = || db.environment().into_iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
+    let bare =
+        || db.environment().into_iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
     for (variable, value, address) in [
         ("REDIS_URL", format!("redis://localhost:{port}/0"), format!("localhost:{port}")),
         ("REDIS_URL", "unix:///nowhere/redis.sock".to_owned(), "/nowhere/redis.sock".to_owned()),
@@ -66,9 +67,16 @@ async fn a_server_started_before_postgresql_says_where_it_looks_and_works_once_t
     // The pauses grow: each line says how long the next one is.
     let pauses = || -> Vec<f64> {
         let lines = starting.logs();
-        lines.iter().filter(|line| names(line, &address, "DB_HOST")).filter_map(|line| line.field("retry_in_s").as_f64()).collect()
+        lines
+            .iter()
+            .filter(|line| names(line, &address, "DB_HOST"))
+            .filter_map(|line| line.field("retry_in_s").as_f64())
+            .collect()
     };
-    eventually("three attempts", || async { if pauses().len() >= 3 { Ok(()) } else { Err(format!("{:?}", pauses())) } }).await;
+    eventually("three attempts", || async {
+        if pauses().len() >= 3 { Ok(()) } else { Err(format!("{:?}", pauses())) }
+    })
+    .await;
     let pauses = pauses();
     assert!(pauses.is_sorted() && pauses[2] > pauses[0], "{pauses:?}");
     assert!(!starting.logs().iter().any(|line| line.message() == "listening"), "it listens before it can serve");
@@ -92,7 +100,8 @@ async fn attempts_to_reach_redis_come_less_and_less_often() {
     let db = Database::create().await;
     let port = free_port();
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let options = db.environment().into_iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
+    let options =
+        db.environment().into_iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
     let starting = options.env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", port.to_string()).begin();
     // Two connections are tried, each at 0.1 s and twice as late each time: the twelfth comes after seconds. Tried without
     // pauses it would come within milliseconds.
