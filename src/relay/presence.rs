@@ -1,8 +1,8 @@
 //! The keys `subscribed:<channel>`: Mastodon publishes home feeds and notifications only while they are there.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::time::MissedTickBehavior;
+use tokio::{sync::watch, time::MissedTickBehavior};
 
 use crate::{
     domain::Channel,
@@ -17,9 +17,22 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// Runs for ever: sets keys when streams are opened, regularly, and after Redis was away.
 pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
+    let state = upstream.state();
+    let set = |channels: Vec<Channel>| {
+        let upstream = Arc::clone(&upstream);
+        async move { upstream.renew_keys(&channels).await }
+    };
+    keep(&hub, state, set).await;
+}
+
+/// The same with any way to set keys.
+async fn keep<E, F>(hub: &Hub, mut state: watch::Receiver<LinkState>, set: impl Fn(Vec<Channel>) -> F)
+where
+    E: fmt::Display,
+    F: Future<Output = Result<(), E>>,
+{
     let mut regularly = tokio::time::interval(RENEWAL);
     regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut state = upstream.state();
     loop {
         let channels = tokio::select! {
             opened = hub.renewals() => opened,
@@ -34,15 +47,19 @@ pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
                 }
             }
         };
-        renew(&hub, &upstream, channels).await;
+        renew(hub, &set, channels).await;
     }
 }
 
 /// Sets keys, and tries again until it succeeds: all of them then, for Redis may have lost them.
-async fn renew(hub: &Hub, upstream: &Upstream, mut channels: Vec<Channel>) {
+async fn renew<E, F>(hub: &Hub, set: &impl Fn(Vec<Channel>) -> F, mut channels: Vec<Channel>)
+where
+    E: fmt::Display,
+    F: Future<Output = Result<(), E>>,
+{
     let mut failed = false;
     while !channels.is_empty() {
-        match upstream.renew_keys(&channels).await {
+        match set(channels).await {
             Ok(()) => return,
             Err(error) if !failed => tracing::warn!(%error, "keys could not be renewed; trying again"),
             Err(_) => {}
@@ -52,3 +69,6 @@ async fn renew(hub: &Hub, upstream: &Upstream, mut channels: Vec<Channel>) {
         channels = hub.stream_channels();
     }
 }
+
+#[cfg(test)]
+mod tests;
