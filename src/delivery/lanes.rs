@@ -89,8 +89,8 @@ impl Lanes {
         let mut lanes = self.lanes.lock();
         match lanes.entry(channel.clone()) {
             Entry::Occupied(mut lane) => {
-                if !lane.get_mut().push(item) {
-                    self.metrics.event_dropped(EventDrop::ScreeningBacklog, 1);
+                if !lane.get_mut().push(item) && self.metrics.event_dropped(EventDrop::ScreeningBacklog, 1) {
+                    tracing::error!(%channel, "events come faster than they are screened; those dropped are counted");
                 }
             }
             Entry::Vacant(place) => {

@@ -104,8 +104,10 @@ fn read<'a>(message: &'a str, metrics: &Metrics) -> Option<Event<'a>> {
                 EventError::NoObject => EventDrop::NoObject,
                 EventError::NoName => EventDrop::NoName,
             };
-            tracing::debug!(%error, bytes = message.len(), "a message from redis was dropped");
-            metrics.event_dropped(cause, 1);
+            let bytes = message.len();
+            if metrics.event_dropped(cause, 1) {
+                tracing::warn!(%error, bytes, "a message from redis was dropped; further ones are only counted");
+            }
         })
         .ok()
 }

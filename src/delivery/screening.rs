@@ -71,8 +71,10 @@ impl Screening {
         let status = match Status::read(payload) {
             Ok(status) => status,
             Err(error) => {
-                tracing::debug!(%error, "a status was dropped for all viewers");
-                return self.metrics.event_dropped(EventDrop::MalformedStatus, 1);
+                if self.metrics.event_dropped(EventDrop::MalformedStatus, 1) {
+                    tracing::warn!(%error, "a status was dropped for all viewers; further ones are only counted");
+                }
+                return;
             }
         };
         let candidates: Vec<&Watcher> = watchers.iter().filter(|watcher| may_see(watcher, &status)).collect();

@@ -143,7 +143,13 @@ fn preflight(request: &Request) -> Response {
 
 async fn with_common_headers(request: Request<Body>, next: Next) -> Response {
     let becomes_web_socket = handshake::is_wanted(&request);
+    // Without the query, in which tokens stand.
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let mut response = next.run(request).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        let status = response.status().as_u16();
+        tracing::debug!(%method, path, status, "a request was refused");
+    }
     let id = Uuid::new_v4().hyphenated().to_string();
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID is a valid header value"));

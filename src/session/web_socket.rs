@@ -75,8 +75,16 @@ pub struct WebSocketSession<S> {
     answered: bool,
     /// Whether something waits to be flushed to the socket.
     writing: bool,
+    told: Told,
     batch: Vec<Frame>,
     last_moment: LastMoment,
+}
+
+/// What was logged of this client: once is enough, however much rubbish it sends.
+#[derive(Debug, Default)]
+struct Told {
+    ignored: bool,
+    refused: bool,
 }
 
 /// What happened next.
@@ -110,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
             ping: regularly(PING_INTERVAL),
             answered: true,
             writing: false,
+            told: Told::default(),
             batch: Vec::new(),
             last_moment: LastMoment::default(),
         };
@@ -185,11 +194,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
 
     fn receive(&mut self, message: Message) -> Result<(), CloseReason> {
         match message {
-            Message::Text(text) => {
-                if let Some(request) = Request::read(&text) {
-                    self.request(request);
-                }
-            }
+            Message::Text(text) => match Request::read(&text) {
+                Some(request) => self.request(request),
+                None => self.ignore(text.len()),
+            },
             Message::Binary(_) => return Err(CloseReason::BinaryMessage),
             Message::Pong(_) => self.answered = true,
             Message::Close(Some(close)) if is_complaint(&close) => return Err(CloseReason::ProtocolError),
@@ -205,6 +213,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
         self.perform(effects);
     }
 
+    fn ignore(&mut self, bytes: usize) {
+        if !std::mem::replace(&mut self.told.ignored, true) {
+            let account = self.membership.session().viewer.account.0;
+            tracing::debug!(account, bytes, "a client's message means nothing; further ones are not logged");
+        }
+    }
+
+    fn reply(&mut self, text: String) {
+        let session = self.membership.session();
+        if !std::mem::replace(&mut self.told.refused, true) {
+            let account = session.viewer.account.0;
+            tracing::debug!(account, reply = text, "a client's request was refused; further ones are not logged");
+        }
+        session.outbox.offer(text.into());
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
@@ -215,9 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
                 }
                 Effect::Subscribe(subscription) => self.membership.subscribe(&subscription),
                 Effect::Unsubscribe(subscription) => self.membership.unsubscribe(&subscription),
-                Effect::Reply(text) => {
-                    self.membership.session().outbox.offer(text.into());
-                }
+                Effect::Reply(text) => self.reply(text),
             }
         }
     }

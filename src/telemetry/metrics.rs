@@ -200,9 +200,10 @@ impl Metrics {
         }
     }
 
-    /// Events were given up.
-    pub fn event_dropped(&self, cause: EventDrop, events: u64) {
-        self.events_dropped.get_or_create(&[("cause", cause.label())]).inc_by(events);
+    /// Events were given up. Returns whether it is the first time for this cause: that is worth telling an operator, and
+    /// the counter tells the rest.
+    pub fn event_dropped(&self, cause: EventDrop, events: u64) -> bool {
+        self.events_dropped.get_or_create(&[("cause", cause.label())]).inc_by(events) == 0
     }
 
     /// Deliveries were given up.
