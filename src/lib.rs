@@ -28,6 +28,7 @@
 
 // Stricter than what Cargo.toml asks of tests too.
 #![warn(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::needless_pass_by_value)]
+#![warn(clippy::redundant_closure_for_method_calls, clippy::too_many_lines)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod app;
