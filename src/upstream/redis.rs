@@ -122,7 +122,6 @@ impl Subscriber {
                     connections += 1;
                     if connections > 1 {
                         self.metrics.redis_reconnects.inc();
-                        self.sink.interrupted();
                     }
                     let opened = Instant::now();
                     let cause = self.serve(connection, lifecycle).await;
@@ -171,6 +170,8 @@ impl Subscriber {
             self.tell(client, Changes { subscribe: self.wanted.all(), unsubscribe: Vec::new() }).await?;
             tracing::info!(address = %self.config.address, "connected to redis");
             self.state.send_replace(LinkState::Up);
+            // Only now does nothing pass unheard any more.
+            self.sink.interrupted();
             loop {
                 let changes = self.wanted.changes().await;
                 self.tell(client, changes).await?;

@@ -1,6 +1,6 @@
 //! The fourth rule: how keywords match.
 
-use crate::table::{Case, check, plain};
+use crate::table::{Case, Keyword, check, plain};
 
 /// Keyword, text, and what is found of a keyword that may stand within words.
 async fn check_parts(table: &[(&str, &str, Option<&str>)]) {
@@ -177,7 +177,7 @@ async fn the_leftmost_match_is_reported_as_the_text_spells_it_and_of_equal_ones_
     let bounded = [("he", true), ("heron", false)];
     let overlapping = [("b c", false), ("a b", false)];
     let longer = [("ron and a d", false), ("heron", false)];
-    let table: [(&[(&str, bool)], &str, Option<&str>); 11] = [
+    let table: [(&[Keyword], &str, Option<&str>); 11] = [
         (&both, "a DUCK and a heron", Some("DUCK")),
         (&both, "ducks and a hERon, duck", Some("hERon")),
         (&both, "nothing", None),

@@ -4,9 +4,12 @@ use serde_json::Value;
 
 use crate::support::{statuses::Status, *};
 
+/// A keyword, and whether it matches whole words only.
+pub type Keyword<'a> = (&'a str, bool);
+
 /// A filter, a status, and the match that the filter reports in it.
 pub struct Case<'a> {
-    pub keywords: &'a [(&'a str, bool)],
+    pub keywords: &'a [Keyword<'a>],
     pub status: Status,
     pub expected: Option<&'a str>,
 }
@@ -38,7 +41,12 @@ pub async fn check(cases: &[Case<'_>]) {
         stage.publish("timeline:public", update(&case.status)).await;
         let status = ws.next_event().await.json();
         let results = status["filtered"].as_array().expect("there are results");
+<<<<<<< HEAD
         let result = results.iter().find(|result| result["filter"]["title"] == number.to_string().as_str());
+=======
+        let title = number.to_string();
+        let result = results.iter().find(|result| result["filter"]["title"] == title);
+>>>>>>> 7fb91a5 (Keep clippy content with the tests of filtering and screening)
         let found = result.map(|result| &result["keyword_matches"]);
         let expected = case.expected.map(|text| Value::from(vec![text]));
         let texts = ["spoiler_text", "content", "poll", "media_attachments"].map(|key| status[key].to_string());

@@ -17,6 +17,12 @@ struct Author {
     account: Account,
 }
 
+/// What the model knows of a filter: id, title, keywords with their `whole_word`.
+type Filter = (i64, String, Vec<(&'static str, bool)>);
+
+/// A filter, by id and title, and what it matched.
+type Match = (String, String);
+
 /// What the model knows of a viewer.
 #[derive(Default)]
 struct Viewer {
@@ -26,13 +32,12 @@ struct Viewer {
     /// Those hidden as mentioned accounts too.
     hidden_people: BTreeSet<i64>,
     hidden_domains: BTreeSet<String>,
-    /// By id: title, keywords with their `whole_word`.
-    filters: Vec<(i64, String, Vec<(&'static str, bool)>)>,
+    filters: Vec<Filter>,
 }
 
 impl Viewer {
-    /// What comes of a status: nothing, or the filters that match, with what they match.
-    fn expects(&self, status: &Status, author: &Author, mentions: &[i64], text: &str) -> Option<Vec<(String, String)>> {
+    /// What is to come of a status: nothing, or the filters that match, with what they match.
+    fn expects(&self, status: &Status, author: &Author, mentions: &[i64], text: &str) -> Option<Vec<Match>> {
         let language = status.value()["language"].as_str().expect("every status here has one");
         let is_local = author.account.domain.is_none();
         let hidden = (is_local && !self.privileged)
@@ -41,7 +46,7 @@ impl Viewer {
             || self.hidden_people.contains(&author.account.account_id)
             || mentions.iter().any(|id| self.hidden_people.contains(id))
             || author.account.domain.as_ref().is_some_and(|domain| self.hidden_domains.contains(domain));
-        let matches = |(id, title, keywords): &(i64, String, Vec<(&str, bool)>)| {
+        let matches = |(id, title, keywords): &Filter| {
             let found = keywords.iter().filter_map(|(word, whole)| Some((find(text, word, *whole)?, *word)));
             // Of those at the same place the first keyword counts: `min_by_key` returns the first of equal ones.
             let (_, word) = found.min_by_key(|(place, _)| *place)?;
@@ -124,7 +129,7 @@ async fn viewer(db: &Database, number: usize, authors: &[Author], random: &mut f
 }
 
 /// The filters that matched, with what they matched.
-fn results(status: &Value) -> Vec<(String, String)> {
+fn results(status: &Value) -> Vec<Match> {
     let results = status["filtered"].as_array().expect("results");
     let text = |value: &Value| value.as_str().expect("a string").to_owned();
     let of = |result: &Value| {
@@ -148,7 +153,7 @@ async fn every_viewer_gets_exactly_what_a_simple_model_says() {
         viewers.push((stage.both(&person, "public").await, known));
     }
     let mut burst = Vec::new();
-    let mut expected: Vec<Vec<(String, Vec<(String, String)>)>> = viewers.iter().map(|_| Vec::new()).collect();
+    let mut expected: Vec<Vec<(String, Vec<Match>)>> = viewers.iter().map(|_| Vec::new()).collect();
     for id in 1..=STATUSES {
         let author = &authors[random.usize(..authors.len())];
         let mentioned: Vec<_> = (0..random.usize(..3)).map(|_| &authors[random.usize(..authors.len())]).collect();
