@@ -7,15 +7,18 @@ use serde_json::json;
 use super::support::monitor::Monitor;
 use super::support::*;
 
-/// How many times a command with this part was executed.
-fn count(monitor: &Monitor, part: &str) -> usize {
-    monitor.commands().iter().filter(|command| command.contains(part)).count()
+/// The executed commands of one kind that name a channel, among others perhaps.
+fn naming(monitor: &Monitor, command: &str, channel: &str) -> Vec<String> {
+    let (command, channel) = (format!(r#"] "{command}" "#), format!(r#""{channel}""#));
+    let executed = monitor.commands().into_iter();
+    executed.filter(|line| line.contains(&command) && line.contains(&channel)).collect()
 }
 
-/// When a command was executed, in seconds since 1970: MONITOR begins each line with it.
-fn time_of(command: &str) -> f64 {
-    let time = command.split(' ').next().and_then(|time| time.parse().ok());
-    time.unwrap_or_else(|| panic!("no time in {command}"))
+/// Waits for the first such command and returns when it was executed, in seconds since 1970: MONITOR begins each line with it.
+async fn time_of(monitor: &Monitor, command: &str, channel: &str) -> f64 {
+    let line = eventually(format!("{command} {channel}"), || async { naming(monitor, command, channel).pop() }).await;
+    let time = line.split(' ').next().and_then(|time| time.parse().ok());
+    time.unwrap_or_else(|| panic!("no time in {line}"))
 }
 
 fn now() -> f64 {
@@ -57,8 +60,10 @@ async fn a_channel_is_subscribed_once_for_all_who_need_it() {
     second.silent_until(&scene.redis, "timeline:public").await;
     drop(second);
     scene.wait_for_nobody().await;
-    assert_eq!(count(&monitor, r#""SUBSCRIBE" "timeline:public""#), 1, "{:?}", monitor.commands());
-    assert_eq!(count(&monitor, r#""UNSUBSCRIBE" "timeline:public""#), 1, "{:?}", monitor.commands());
+    for command in ["SUBSCRIBE", "UNSUBSCRIBE"] {
+        let executed = naming(&monitor, command, "timeline:public");
+        assert_eq!(executed.len(), 1, "{executed:?}");
+    }
 }
 
 #[tokio::test]
@@ -71,8 +76,7 @@ async fn a_channel_is_subscribed_without_delay() {
         let monitor = scene.redis.monitor().await;
         let asked = now();
         ws.send_json(json!({"type": "subscribe", "stream": "hashtag", "tag": format!("t{tag}")})).await;
-        let command = monitor.wait_for(&format!(r#""SUBSCRIBE" "timeline:hashtag:t{tag}""#)).await;
-        time_of(&command) - asked
+        time_of(&monitor, "SUBSCRIBE", &format!("timeline:hashtag:t{tag}")).await - asked
     })
     .await;
 }
@@ -87,8 +91,20 @@ async fn a_channel_is_left_within_three_tenths_of_a_second_after_its_last_sessio
         let monitor = scene.redis.monitor().await;
         let left = now();
         ws.unsubscribe("public").await;
-        let command = monitor.wait_for(r#""UNSUBSCRIBE" "timeline:public""#).await;
-        time_of(&command) - left
+        time_of(&monitor, "UNSUBSCRIBE", "timeline:public").await - left
+    })
+    .await;
+}
+
+/// Opens a client, drops it, and measures when the server leaves its channel.
+async fn noticed_at_once<C>(scene: &Scene, open: impl AsyncFn() -> C) {
+    shortest(0.3, async || {
+        let client = open().await;
+        scene.redis.wait_for_subscribers("timeline:public", 1).await;
+        let monitor = scene.redis.monitor().await;
+        let gone = now();
+        drop(client);
+        time_of(&monitor, "UNSUBSCRIBE", "timeline:public").await - gone
     })
     .await;
 }
@@ -96,32 +112,8 @@ async fn a_channel_is_left_within_three_tenths_of_a_second_after_its_last_sessio
 #[tokio::test]
 async fn a_client_that_goes_away_is_noticed_at_once_although_nothing_is_written() {
     let scene = Scene::start().await;
-    let monitored =
-        async |open: &mut (dyn FnMut() -> futures_util::future::BoxFuture<'static, Box<dyn Send>> + Send)| {
-            shortest(0.3, async || {
-                let client = open().await;
-                scene.redis.wait_for_subscribers("timeline:public", 1).await;
-                let monitor = scene.redis.monitor().await;
-                let gone = now();
-                drop(client);
-                let command = monitor.wait_for(r#""UNSUBSCRIBE" "timeline:public""#).await;
-                time_of(&command) - gone
-            })
-            .await;
-        };
-    let (address, token) = (scene.server.address().clone(), scene.alice.token.clone());
-    monitored(&mut || {
-        let (address, token) = (address.clone(), token.clone());
-        Box::pin(async move { Box::new(Ws::open(&address, "/?stream=public", &token).await) as Box<dyn Send> })
-    })
-    .await;
-    monitored(&mut || {
-        let (address, token) = (address.clone(), token.clone());
-        Box::pin(
-            async move { Box::new(Sse::open(&address, "/api/v1/streaming/public", &token).await) as Box<dyn Send> },
-        )
-    })
-    .await;
+    noticed_at_once(&scene, async || scene.ws("/?stream=public").await).await;
+    noticed_at_once(&scene, async || scene.sse("/api/v1/streaming/public").await).await;
 }
 
 #[tokio::test]

@@ -20,7 +20,6 @@ async fn the_clients_close_code_and_reason_are_echoed() {
         (1011, ""),
         (1012, ""),
         (1013, ""),
-        (1014, ""),
         (3000, "registered"),
         (4999, "own"),
     ];
