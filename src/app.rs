@@ -15,7 +15,7 @@ use crate::{
     relay,
     store::{Database, Postgres, Store},
     telemetry::Metrics,
-    upstream::{Embedded, LinkState, Redis, Upstream},
+    upstream::{Embedded, Redis, Upstream},
 };
 
 /// How long sessions may take to end once they were told to.
@@ -88,12 +88,15 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     // Whoever gives up here stops the tasks first: they would miss what they serve.
     let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
     let upstream = Upstream::Redis(redis);
+    let ready = async {
+        tokio::join!(upstream.ready(), database_ready(&database, config.database.variable));
+    };
     tokio::select! {
         () = stop.received() => {
             lifecycle.stop();
             return Ok(None);
         }
-        () = ready(&upstream, &database, config.database.variable) => {}
+        () = ready => {}
     }
     let listener = config.listen.bind().await.inspect_err(|_| lifecycle.stop())?;
     Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None)))
@@ -109,15 +112,6 @@ pub async fn start_embedded(
     let assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), Lifecycle::new());
     let upstream = Upstream::Embedded(Embedded::new(Arc::new(assembly.delivery.clone())));
     Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)))
-}
-
-async fn ready(upstream: &Upstream, database: &Database, variable: &'static str) {
-    let redis = async {
-        let mut state = upstream.state();
-        // The upstream says by itself why it is not there.
-        let _ = state.wait_for(|state| matches!(state, LinkState::Up)).await;
-    };
-    tokio::join!(redis, database_ready(database, variable));
 }
 
 async fn database_ready(database: &Database, variable: &'static str) {

@@ -82,6 +82,14 @@ impl Upstream {
         }
     }
 
+    /// Waits until events can come, and keys be set; meanwhile the source says by itself why they cannot.
+    pub async fn ready(&self) {
+        match self {
+            Self::Redis(redis) => redis.ready().await,
+            Self::Embedded(_) => {}
+        }
+    }
+
     /// Whether events can come, now and later.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         match self {

@@ -82,6 +82,15 @@ impl Redis {
         self.state.clone()
     }
 
+    /// Waits until events come and keys can be set: two connections.
+    pub(super) async fn ready(&self) {
+        let _ = self.state().wait_for(|state| matches!(state, LinkState::Up)).await;
+        while !self.keys.is_connected() {
+            // The library tells a connection only to those who wait already.
+            let _ = tokio::time::timeout(FIRST_BACKOFF, self.keys.wait_for_connect()).await;
+        }
+    }
+
     pub(super) async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
         // The library would keep commands for later, without bound.
         if !self.keys.is_connected() {
@@ -144,9 +153,14 @@ impl Subscriber {
         let messages = connection.client.message_rx();
         let receiver = Receiver { prefix: self.prefix.clone(), sink: Arc::clone(&self.sink) };
         let (running, mut ended) = oneshot::channel::<()>();
+        let own = lifecycle.clone();
         lifecycle.spawn("redis receive loop", async move {
             let _running = running;
-            receiver.run(messages).await;
+            // The library keeps its channel open when nobody is left to say good-bye to Redis.
+            tokio::select! {
+                () = receiver.run(messages) => {}
+                () = own.stopping() => {}
+            }
         });
         let cause = tokio::select! {
             cause = self.keep_subscribed(&connection.client) => cause,

@@ -48,7 +48,9 @@ async fn nothing_below_the_level_is_logged() {
         let starting = options.begin();
         // Two connections are tried at first; at the sixth attempt at least one of them was given up and told.
         eventually("attempts at redis", || async { taken.load(Ordering::Relaxed) > 5 }).await;
-        eventually("connection to postgresql", || async { db.connections().await == 1 }).await;
+        for level in expected {
+            starting.wait_for_log(|line| line.level() == *level).await;
+        }
         let ended = starting.finish().await;
         assert!(ended.status.success(), "{}", ended.text());
         assert_eq!(levels(&ended), expected, "{level}: {}", ended.text());
@@ -96,14 +98,32 @@ async fn in_development_lines_are_for_people_and_the_level_is_debug() {
 }
 
 #[tokio::test]
-async fn it_ends_well_on_sigterm_and_sigint_also_while_it_waits_for_redis() {
+async fn it_ends_well_and_at_once_on_sigterm_and_sigint() {
     let (redis, db) = (Redis::start().await, Database::create().await);
+    let alice = db.person("alice").await;
     for signal in [Signal::TERM, Signal::INT] {
         let server = Server::start(&redis, &db).await;
+        super::delivers(&server, &redis, &alice).await;
+        let mut ws = Ws::open(&server, "/?stream=user", &alice.token).await;
+        let mut sse = Sse::open(&server, "/api/v1/streaming/user", &alice.token).await;
+        server.wait_for_metric("connected_clients", &[("type", "eventsource")], 1.0).await;
         server.signal(signal);
+        assert_eq!(ws.expect_close().await.map(|(code, _)| code), Some(1012));
+        assert_eq!(sse.closed().await, Ending::Regular);
         assert_eq!(server.exited().await.code(), Some(0));
+        server.wait_for_log(|line| line.message() == "stopped").await;
+        // Whatever did not end in time would be told at this level.
+        let told: Vec<_> = server.logs().into_iter().filter(|line| ["WARN", "ERROR"].contains(&line.level())).collect();
+        assert!(told.is_empty(), "{told:#?}");
     }
+}
+
+#[tokio::test]
+async fn it_ends_well_while_it_waits_for_redis() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
     let starting = Server::options(&redis, &db).env("REDIS_PORT", free_port().to_string()).begin();
     starting.wait_for_log(|line| line.level() == "WARN").await;
-    assert_eq!(starting.terminate().await.code(), Some(0));
+    let ended = starting.finish().await;
+    assert_eq!(ended.status.code(), Some(0));
+    assert!(ended.logs.iter().all(|line| line.level() != "ERROR"), "{}", ended.text());
 }
