@@ -85,7 +85,9 @@ async fn a_socket_counts_more_than_bind_and_port_and_everybody_may_use_it() {
     assert!(!answers(socket_address("127.0.0.1", port)).await);
     super::delivers(&server, &redis, &alice).await;
     let mut sse = Sse::open(&server, "/api/v1/streaming/direct", &alice.token).await;
-    sse.silent_until(&redis, &format!("timeline:direct:{}", alice.account_id)).await;
+    let channel = format!("timeline:direct:{}", alice.account_id);
+    redis.wait_for_subscribers(&channel, 1).await;
+    sse.silent_until(&redis, &channel).await;
     assert!(server.terminate().await.success());
     assert!(!path.exists(), "the socket goes with the server");
 }

@@ -142,7 +142,8 @@ async fn a_namespace_stands_before_channels_and_keys_and_clients_never_see_it() 
         redis.wait_for_subscribers("social:timeline:hashtag:rust", 1).await;
         let channels = redis.subscriptions().await;
         assert!(channels.iter().all(|channel| channel.starts_with("social:timeline:")), "{channels:?}");
-        assert!(redis.ttl("social:subscribed:timeline:hashtag:rust").await.is_some());
+        let key = "social:subscribed:timeline:hashtag:rust";
+        eventually("key", || async { redis.ttl(key).await }).await;
         assert_eq!(redis.get("subscribed:timeline:hashtag:rust").await, None);
         ws.silent_until(&redis, "social:timeline:hashtag:rust").await;
         redis.publish(&format!("social:timeline:access_token:{}", alice.token_id), r#"{"event":"kill"}"#).await;
