@@ -73,8 +73,10 @@ async fn measure(count: usize) -> bool {
     clients.kill().expect("the clients can be ended");
     clients.wait().expect("the clients have ended");
     let clients = [("type", "websocket")];
-    eventually_within(PATIENCE, "the end of all", || async { server.metric("connected_clients", &clients).await == 0.0 })
-        .await;
+    eventually_within(PATIENCE, "the end of all", || async {
+        server.metric("connected_clients", &clients).await == 0.0
+    })
+    .await;
     println!("resident when all have left {} KiB", server.rss_bytes() / KIB);
     before <= MOST_FOR_THE_PROCESS && each <= MOST_PER_CONNECTION
 }

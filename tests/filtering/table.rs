@@ -41,12 +41,8 @@ pub async fn check(cases: &[Case<'_>]) {
         stage.publish("timeline:public", update(&case.status)).await;
         let status = ws.next_event().await.json();
         let results = status["filtered"].as_array().expect("there are results");
-<<<<<<< HEAD
-        let result = results.iter().find(|result| result["filter"]["title"] == number.to_string().as_str());
-=======
         let title = number.to_string();
         let result = results.iter().find(|result| result["filter"]["title"] == title);
->>>>>>> 7fb91a5 (Keep clippy content with the tests of filtering and screening)
         let found = result.map(|result| &result["keyword_matches"]);
         let expected = case.expected.map(|text| Value::from(vec![text]));
         let texts = ["spoiler_text", "content", "poll", "media_attachments"].map(|key| status[key].to_string());
