@@ -123,20 +123,54 @@ async fn such_values_as_parameters_are_refused() {
     siege.told_once(REFUSED, |_| true).await;
 }
 
+fn with_tag(kind: &str, tag: &str) -> Value {
+    json!({"type": kind, "stream": "hashtag", "tag": tag})
+}
+
 #[tokio::test]
 async fn a_tag_of_100_kilobytes_is_a_tag_like_any_other() {
     let mut siege = Siege::start().await;
     let mut ws = siege.attacker_at_home().await;
-    for unit in ["x", "É", "\u{301}\u{323}", "\u{fdfa}", "🦀", "\u{0}", "\""] {
+    for unit in ["É", "\u{301}\u{323}", "🦀", "\u{0}", "\"", "ﬃ"] {
         let tag = unit.repeat(100_000 / unit.len());
-        ws.send_json(json!({"type": "subscribe", "stream": "hashtag", "tag": tag})).await;
+        ws.send_json(with_tag("subscribe", &tag)).await;
+        ws.send_json(with_tag("unsubscribe", &tag)).await;
         ws.silent_so_far().await;
     }
-    let channel = format!("timeline:hashtag:{}", "x".repeat(100_000));
+    let tag = "x".repeat(100_000);
+    let channel = format!("timeline:hashtag:{tag}");
+    ws.send_json(with_tag("subscribe", &tag)).await;
     siege.scene.redis.wait_for_subscribers(&channel, 1).await;
     siege.scene.redis.publish(&channel, event("delete", "1")).await;
-    assert_eq!(ws.next_event().await.stream, json!(["hashtag", "x".repeat(100_000)]));
+    assert_eq!(ws.next_event().await.stream, json!(["hashtag", tag]));
     siege.unharmed_by(&mut ws).await;
+}
+
+#[tokio::test]
+async fn long_tags_are_as_many_as_fit_into_what_one_connection_may_name() {
+    let mut siege = Siege::start().await;
+    let mut ws = siege.attacker_at_home().await;
+    let long = "x".repeat(100_000);
+    for number in 0..20 {
+        ws.send_json(with_tag("subscribe", &format!("{number}{long}"))).await;
+    }
+    // Few of them fit, and each of the others is refused.
+    let mut refused = 0;
+    ws.send_json(json!({"type": "unsubscribe", "stream": "end"})).await;
+    loop {
+        let answer = ws.next_json().await;
+        if answer == json!({"error": "Error unsubscribing from channel"}) {
+            break;
+        }
+        assert_eq!(answer, json!({"error": "Too many subscriptions on this connection", "status": 429}));
+        refused += 1;
+    }
+    assert!((1..20).contains(&refused), "{refused} refused");
+    // A letter that stands for eighteen in the channel's name counts as what it becomes.
+    ws.send_json(with_tag("subscribe", &"\u{fdfa}".repeat(300_000 / 3))).await;
+    ws.expect_error("Too many subscriptions on this connection", 429).await;
+    siege.unharmed_by(&mut ws).await;
+    siege.told_once(REFUSED, |_| true).await;
 }
 
 /// Sends frames that end the connection.
