@@ -9,7 +9,7 @@ mod variables;
 use std::path::PathBuf;
 
 pub use environment::{Environment, Origin};
-pub use variables::{VARIABLES, Variable};
+pub use variables::{VARIABLES, Variable, libpq, replaced_by};
 
 use crate::{
     http::{ListenAddress, TrustedProxies},

@@ -3,7 +3,7 @@
 use rustix::process::{Resource, getrlimit};
 
 use crate::{
-    config::{self, Config, Environment, Origin, VARIABLES},
+    config::{self, Config, Environment, Origin, VARIABLES, Variable},
     store::Database,
     telemetry::Metrics,
     upstream,
@@ -34,18 +34,28 @@ fn print_variables(environment: &Environment) {
         None => println!("file     no dotenv file in this folder"),
     }
     for variable in VARIABLES {
-        match (environment.given(variable.name), environment.origin(variable.name)) {
-            (Some(value), Some(origin)) => {
-                let value = if variable.secret { "(set, not shown)" } else { value };
-                let origin = match origin {
-                    Origin::Process => "the environment".to_owned(),
-                    Origin::File(path) => path.display().to_string(),
-                };
-                println!("set      {}={value} (from {origin})", variable.name);
-            }
-            _ if variable.default.is_empty() => {}
-            _ => println!("default  {}={}", variable.name, variable.default),
+        print_variable(environment, variable);
+    }
+}
+
+fn print_variable(environment: &Environment, variable: &Variable) {
+    let name = variable.name;
+    // In development, variables of PostgreSQL's own tools are asked for what is not set.
+    let source = config::libpq(environment, name).unwrap_or(name);
+    let instead = if source == name { String::new() } else { format!(", in place of {name}") };
+    let replaced = config::replaced_by(environment, name);
+    match (environment.given(source), environment.origin(source), replaced) {
+        (Some(_), _, Some(other)) => println!("ignored  {name}, as {other} is set"),
+        (Some(value), Some(origin), None) => {
+            let value = if variable.secret { "(set, not shown)" } else { value };
+            let origin = match origin {
+                Origin::Process => "the environment".to_owned(),
+                Origin::File(path) => path.display().to_string(),
+            };
+            println!("set      {source}={value} (from {origin}{instead})");
         }
+        (None, _, None) if !variable.default.is_empty() => println!("default  {name}={}", variable.default),
+        _ => {}
     }
 }
 

@@ -1,5 +1,7 @@
 //! What operators can set: the text of `--help`, of the README's table, and of `flodgatt check`.
 
+use super::{Environment, Mode, mode};
+
 /// An environment variable.
 #[derive(Clone, Copy, Debug)]
 pub struct Variable {
@@ -51,3 +53,30 @@ pub const VARIABLES: &[Variable] = &[
     variable("REDIS_SENTINEL_USERNAME", "REDIS_USER", "user at the Sentinels"),
     secret("REDIS_SENTINEL_PASSWORD", "REDIS_PASSWORD", "password at the Sentinels"),
 ];
+
+/// Which variable counts in place of this one, if one does.
+pub fn replaced_by(environment: &Environment, name: &str) -> Option<&'static str> {
+    let if_set = |variable: &'static str| environment.get(variable).map(|_| variable);
+    match name {
+        "REDIS_URL" | "REDIS_NAMESPACE" | "DATABASE_URL" | "DB_POOL" | "DB_PASS" => None,
+        "BIND" | "PORT" => if_set("SOCKET"),
+        "REDIS_HOST" | "REDIS_PORT" => if_set("REDIS_URL").or_else(|| if_set("REDIS_SENTINELS")),
+        _ if name.starts_with("REDIS_") => if_set("REDIS_URL"),
+        _ if name.starts_with("DB_") => if_set("DATABASE_URL"),
+        _ => None,
+    }
+}
+
+/// The variable of PostgreSQL's client library that counts in place of this one, which is not set: in development only.
+pub fn libpq(environment: &Environment, name: &str) -> Option<&'static str> {
+    let variable = match name {
+        "DB_HOST" => "PGHOST",
+        "DB_PORT" => "PGPORT",
+        "DB_USER" => "PGUSER",
+        "DB_PASS" => "PGPASSWORD",
+        "DB_NAME" => "PGDATABASE",
+        _ => return None,
+    };
+    let counts = mode(environment) == Mode::Development && environment.get("DATABASE_URL").is_none();
+    environment.get(variable).filter(|_| counts && environment.get(name).is_none()).map(|_| variable)
+}

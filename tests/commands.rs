@@ -1,0 +1,68 @@
+//! The program's commands beside serving: `check`, `publish`, `demo` with a taken port, and help.
+
+mod support;
+
+#[path = "commands/check.rs"]
+mod check;
+#[path = "commands/publish.rs"]
+mod publish;
+
+use flodgatt::config::VARIABLES;
+use support::*;
+
+/// Runs a command that needs nothing, and returns what it wrote.
+async fn run(arguments: &[&str]) -> Ended {
+    arguments.iter().fold(ServerOptions::bare(), |options, argument| options.argument(argument)).run_to_end().await
+}
+
+#[tokio::test]
+async fn help_names_the_commands_and_every_variable() {
+    let ended = run(&["--help"]).await;
+    assert_eq!(ended.status.code(), Some(0));
+    let text = ended.text();
+    for word in ["serve", "demo", "check", "publish"] {
+        assert!(text.lines().any(|line| line.trim_start().starts_with(word)), "{word}: {text}");
+    }
+    for variable in VARIABLES {
+        assert!(text.lines().any(|line| line.trim() == variable.name), "{}: {text}", variable.name);
+        assert!(text.contains(variable.meaning), "{}: {text}", variable.name);
+    }
+    assert!(ended.logs.iter().all(|line| !line.is_error_output));
+}
+
+#[tokio::test]
+async fn version_is_that_of_the_package() {
+    let ended = run(&["--version"]).await;
+    assert_eq!((ended.status.code(), ended.text()), (Some(0), format!("flodgatt {}", env!("CARGO_PKG_VERSION"))));
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_an_error() {
+    for arguments in [&["sevre"][..], &["--port", "1"], &["check", "more"], &["publish"], &["demo", "--rate", "0"]] {
+        let ended = run(arguments).await;
+        assert_eq!(ended.status.code(), Some(2), "{arguments:?}: {}", ended.text());
+        assert!(ended.logs.iter().any(|line| line.is_error_output));
+    }
+}
+
+#[tokio::test]
+async fn serve_is_what_it_does_without_a_command() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let server = Server::options(&redis, &db).argument("serve").start().await;
+    assert_eq!(server.get("/api/v1/streaming/health").await.text(), "OK");
+    assert!(server.terminate().await.success());
+}
+
+#[tokio::test]
+async fn a_demo_with_a_taken_port_names_the_option_to_change_it() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let by_option = ServerOptions::bare().argument("demo").argument("--port").argument(&port);
+    let by_variable = ServerOptions::bare().argument("demo").env("PORT", &port);
+    for options in [by_option, by_variable] {
+        let ended = options.run_to_end().await;
+        let text = ended.text();
+        assert_eq!(ended.status.code(), Some(1), "{text}");
+        assert!(text.contains("--port") && text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    }
+}

@@ -1,0 +1,191 @@
+//! `flodgatt check`: what it finds, what it shows and what it hides.
+
+use std::process::{Command, Stdio};
+
+use crate::support::postgres::{PASSWORD, USER};
+use crate::support::process::{Folder, free_port};
+use crate::support::*;
+
+async fn check(options: ServerOptions) -> Ended {
+    options.argument("check").run_to_end().await
+}
+
+/// The line that begins with a word of the report and contains a part.
+#[track_caller]
+fn line<'a>(ended: &'a Ended, kind: &str, part: &str) -> &'a str {
+    let found =
+        ended.logs.iter().map(|line| line.text.as_str()).find(|line| line.starts_with(kind) && line.contains(part));
+    found.unwrap_or_else(|| panic!("{kind:?} with {part:?} is missing in\n{}", ended.text()))
+}
+
+#[tokio::test]
+async fn a_good_environment_passes_and_every_finding_is_told() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let ended = check(Server::options(&redis, &db)).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
+    line(&ended, "file", "no dotenv file");
+    assert!(line(&ended, "ok", &format!("redis at 127.0.0.1:{}: version ", redis.port())).ends_with(" ms"));
+    assert!(line(&ended, "ok", &format!("postgresql at 127.0.0.1:{}: ", db.postgres().port())).ends_with(" ms"));
+    line(&ended, "ok", "every table and column that the server reads");
+    line(&ended, "listen", "127.0.0.1:0");
+    assert!(ended.text().contains("open files"));
+    assert_eq!(ended.logs.last().unwrap().text, "The server can work.");
+    assert!(ended.logs.iter().all(|line| !line.is_error_output && !line.text.starts_with("failed")));
+}
+
+#[tokio::test]
+async fn each_variable_in_force_is_shown_with_where_it_comes_from() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("dotenv");
+    let file = folder.write(".env.production", "DB_POOL=7\nREDIS_PORT=1\nREDIS_NAMESPACE=\n");
+    let ended = check(Server::options(&redis, &db).folder(folder.path())).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
+    line(&ended, "file", ".env.production was read");
+    assert!(line(&ended, "set", "DB_POOL=7 (from ").contains(&*file.file_name().unwrap().to_string_lossy()));
+    line(&ended, "set", &format!("REDIS_PORT={} (from the environment)", redis.port()));
+    line(&ended, "default", "LOG_LEVEL=").to_owned().clear();
+}
+
+#[tokio::test]
+async fn a_variable_that_another_one_replaces_is_not_in_force() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let options = Server::options(&redis, &db).env("DATABASE_URL", db.url()).env("REDIS_URL", redis.url());
+    let ended = check(options.unix_socket().env("PORT", "5")).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
+    for (name, other) in
+        [("DB_HOST", "DATABASE_URL"), ("DB_NAME", "DATABASE_URL"), ("REDIS_PORT", "REDIS_URL"), ("PORT", "SOCKET")]
+    {
+        line(&ended, "ignored", &format!(" {name}, as {other} is set"));
+    }
+    for name in ["DB_SSLMODE", "REDIS_DB", "BIND"] {
+        assert!(!ended.text().contains(name), "{name} is not in force: {}", ended.text());
+    }
+    line(&ended, "default", "DB_POOL=10");
+    let sentinel = check(Server::options(&redis, &db).env("REDIS_SENTINELS", "a").env("REDIS_SENTINEL_MASTER", "m"));
+    line(&sentinel.await, "ignored", " REDIS_HOST, as REDIS_SENTINELS is set");
+}
+
+#[tokio::test]
+async fn in_development_the_variables_of_libpq_are_shown_too() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let options = Server::options(&redis, &db).env("NODE_ENV", "development").without("DB_HOST").without("DB_PASS");
+    let ended = check(options.env("PGHOST", "127.0.0.1").env("PGPASSWORD", PASSWORD).env("PGUSER", "nobody")).await;
+    assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
+    line(&ended, "set", "PGHOST=127.0.0.1 (from the environment, in place of DB_HOST)");
+    line(&ended, "set", "PGPASSWORD=(set, not shown)");
+    line(&ended, "set", &format!("DB_USER={USER} "));
+    assert!(!ended.text().contains(PASSWORD) && !ended.text().contains("PGUSER"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn the_defaults_are_those_of_mastodon() {
+    // Nothing listens there: what is looked at is what it would do.
+    let ended =
+        check(ServerOptions::bare().without("BIND").without("PORT").env("DB_PORT", free_port().to_string())).await;
+    line(&ended, "listen", "127.0.0.1:4000");
+    for default in [
+        "BIND=127.0.0.1",
+        "PORT=4000",
+        "DB_HOST=localhost",
+        "DB_USER=mastodon",
+        "DB_POOL=10",
+        "REDIS_HOST=127.0.0.1",
+        "REDIS_PORT=6379",
+    ] {
+        line(&ended, "default", default);
+    }
+}
+
+#[tokio::test]
+async fn no_secret_is_shown_in_success_or_in_failure() {
+    let options = RedisOptions { password: Some("redis-secret".into()), ..RedisOptions::default() };
+    let (redis, db) = (Redis::start_with(options).await, Database::create().await);
+    let url =
+        |database: String, redis: String| ServerOptions::bare().env("DATABASE_URL", database).env("REDIS_URL", redis);
+    let sentinel = Server::options(&redis, &db).env("REDIS_SENTINELS", format!("127.0.0.1:{}", free_port()));
+    let sentinel = sentinel.env("REDIS_SENTINEL_MASTER", "m").env("REDIS_SENTINEL_PASSWORD", "sentinel-secret");
+    for (options, works) in [
+        (Server::options(&redis, &db), true),
+        (url(db.url(), redis.url()), true),
+        (Server::options(&redis, &db).env("DB_PASS", "other-secret").env("REDIS_PASSWORD", "wrong-secret"), false),
+        (url(db.url().replace("correct", "wrong-secret"), redis.url().replace("redis-secret", "wrong-secret")), false),
+        (url("postgres://u:secret@h:x/d".into(), redis.url()), false),
+        (url(db.url(), "redis://:secret@h:x".into()), false),
+        (sentinel, false),
+    ] {
+        let ended = check(options).await;
+        let text = ended.text();
+        assert_eq!(ended.status.success(), works, "{text}");
+        for secret in ["secret", PASSWORD, "correct%20horse"] {
+            assert!(!text.contains(secret), "{secret}: {text}");
+        }
+        assert!(text.contains("(set, not shown)"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_or_refuses_fails() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let port = free_port().to_string();
+    let away = check(Server::options(&redis, &db).env("REDIS_PORT", &port)).await;
+    assert!(line(&away, "failed", &format!("127.0.0.1:{port}")).contains("REDIS_HOST"));
+    // One failure does not hide the other findings.
+    line(&away, "ok", "every table and column");
+    // A user who may do nothing but subscribe to other channels.
+    redis.command(&["ACL", "SETUSER", "narrow", "on", ">pw", "~*", "resetchannels", "&other:*", "+@all"]).await;
+    let narrow = check(Server::options(&redis, &db).env("REDIS_USER", "narrow").env("REDIS_PASSWORD", "pw")).await;
+    line(&narrow, "failed", "REDIS_HOST");
+    for ended in [away, narrow] {
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
+        assert!(!ended.text().contains("The server can work."));
+        assert!(ended.logs.last().unwrap().text.contains("could not work: 1 of the checks failed"), "{}", ended.text());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_or_refuses_fails() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let port = free_port().to_string();
+    for (name, value, reason) in [
+        ("DB_PORT", port.as_str(), "127.0.0.1:"),
+        ("DB_NAME", "nothing", "database \"nothing\" does not exist"),
+        ("DB_PASS", "wrong", "password authentication failed"),
+        ("DB_HOST", "db.invalid", "db.invalid"),
+    ] {
+        let ended = check(Server::options(&redis, &db).env(name, value)).await;
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
+        assert!(line(&ended, "failed", reason).contains("DB_HOST"));
+        line(&ended, "ok", "redis at");
+    }
+}
+
+#[tokio::test]
+async fn each_missing_table_and_column_is_named() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    db.execute("ALTER TABLE users DROP COLUMN chosen_languages; DROP TABLE custom_filter_keywords").await;
+    let ended = check(Server::options(&redis, &db)).await;
+    assert_eq!(ended.status.code(), Some(1));
+    line(&ended, "failed", "no column users.chosen_languages");
+    line(&ended, "failed", "no column custom_filter_keywords.keyword");
+    assert!(!ended.text().contains("users.account_id"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn few_open_files_are_a_warning_and_no_failure() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let program = Server::options(&redis, &db).argument("check").command();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "ulimit -n 100 && exec \"$0\" check"]).arg(program.get_program()).env_clear();
+    command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.lines().any(|line| line.starts_with("warning") && line.contains("100 open files")), "{text}");
+    assert!(output.status.success(), "{text}");
+}
+
+#[tokio::test]
+async fn a_value_that_does_not_parse_fails_before_anything_is_tried() {
+    let ended = check(ServerOptions::bare().env("DB_POOL", "many")).await;
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(ended.logs.last().unwrap().text.contains("DB_POOL: "), "{}", ended.text());
+}
