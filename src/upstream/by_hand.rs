@@ -1,6 +1,9 @@
 //! Redis used once, for the command line.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use fred::{
     prelude::{ClientLike, PubsubInterface},
@@ -9,11 +12,11 @@ use fred::{
 
 use super::{
     RedisConfig, RedisError,
-    connection::{Connection, Use, describe},
-    redis::{ping, prefix},
+    connection::{Connection, Use, describe, explain},
+    redis::{heard, ping, prefix},
 };
 
-/// A channel that nobody publishes on.
+/// The beginning of a channel that nobody else subscribes to.
 const PROBE: &str = "timeline:flodgatt:check";
 
 /// What there is at Redis.
@@ -31,14 +34,28 @@ pub async fn probe(config: &RedisConfig) -> Result<Probe, RedisError> {
     let info: Result<String, _> = connection.client.info(Some(InfoKind::Server)).await;
     let info = info.unwrap_or_default();
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown").to_owned();
-    let subscribed = connection.client.subscribe(format!("{}{PROBE}", prefix(config))).await;
-    subscribed.map_err(|error| describe(config, &error))?;
-    ping(&connection.client, config).await?;
+    let channel = format!("{}{PROBE}:{:x}", prefix(config), fastrand::u64(..));
+    heard(&connection.client, config, connection.client.subscribe(&*channel)).await?;
+    ensure_subscribed(config, channel).await?;
     let asked = Instant::now();
     ping(&connection.client, config).await?;
     let latency = asked.elapsed();
     connection.close().await;
     Ok(Probe { version, latency })
+}
+
+/// Asks Redis over another connection whether the subscription is there: a refusal does not always reach who subscribes.
+async fn ensure_subscribed(config: &RedisConfig, channel: String) -> Result<(), RedisError> {
+    let connection = Connection::open(config, Use::ByHand).await?;
+    let subscribers: Result<HashMap<String, u64>, _> = connection.client.pubsub_numsub(&*channel).await;
+    connection.close().await;
+    match subscribers {
+        Ok(subscribers) if subscribers.get(&channel) == Some(&0) => {
+            Err(explain(config, format!("this user may not subscribe to channels such as {channel}")))
+        }
+        // This user may not ask.
+        _ => Ok(()),
+    }
 }
 
 /// Publishes one message; returns how many subscribers got it.

@@ -198,16 +198,11 @@ impl Subscriber {
 
     async fn tell(&self, client: &Client, changes: Changes) -> Result<(), RedisError> {
         for batch in batches(&changes.subscribe) {
-            let subscribed = client.subscribe(self.names(batch)).await;
-            subscribed.map_err(|error| describe(&self.config, &error))?;
+            heard(client, &self.config, client.subscribe(self.names(batch))).await?;
         }
         for batch in batches(&changes.unsubscribe) {
-            let unsubscribed = client.unsubscribe(self.names(batch)).await;
-            unsubscribed.map_err(|error| describe(&self.config, &error))?;
+            heard(client, &self.config, client.unsubscribe(self.names(batch))).await?;
         }
-        // The library does not wait for what Redis says to these commands. Answers come in order: an error, such as that
-        // this user may not subscribe, is answered to the next command that has an answer.
-        ping(client, &self.config).await?;
         self.metrics.redis_subscriptions.set(i64::try_from(self.wanted.count()).unwrap_or(i64::MAX));
         Ok(())
     }
@@ -295,7 +290,21 @@ fn batches(channels: &[Channel]) -> impl Iterator<Item = &[Channel]> {
     })
 }
 
-/// Asks for an answer, and so for whatever Redis has to say to what was sent before.
+/// Sends a command of whose answer the library tells nothing, and hears what Redis says to it.
+///
+/// Answers come in order: an error, such as that this user may not subscribe, is taken for the answer to the next command.
+/// That one must be on its way before the error comes, or the library drops it: so both are sent at once.
+pub(super) async fn heard(
+    client: &Client,
+    config: &RedisConfig,
+    command: impl Future<Output = Result<(), fred::error::Error>>,
+) -> Result<(), RedisError> {
+    let (sent, answered) = tokio::join!(command, ping(client, config));
+    sent.map_err(|error| describe(config, &error))?;
+    answered
+}
+
+/// Asks for an answer.
 pub(super) async fn ping(client: &Client, config: &RedisConfig) -> Result<(), RedisError> {
     let pong: Result<Value, _> = client.ping(None).await;
     pong.map(drop).map_err(|error| describe(config, &error))
