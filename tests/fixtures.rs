@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "fixtures/clients.rs"]
+mod clients;
+
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -268,121 +271,6 @@ async fn be_a_victim() {
     let root = redis.folder().parent().unwrap();
     println!("\nvictim: {}", json!({"pids": pids, "root": root}));
     std::future::pending::<()>().await;
-}
-
-/// Answers one connection: after each blank line that comes, the next part; then it closes.
-async fn scripted(parts: Vec<Vec<u8>>) -> Address {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut wire = Wire::over(stream);
-        for part in parts {
-            wire.until(b"\r\n\r\n").await.unwrap();
-            wire.send(part).await;
-        }
-    });
-    address.into()
-}
-
-#[tokio::test]
-async fn the_http_client_shows_repeated_headers_and_joins_chunks() {
-    let first = b"HTTP/1.1 200 Fine\r\nVary: a\r\nvary: b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
-    let second = b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno";
-    let address = scripted(vec![first.to_vec(), second.to_vec()]).await;
-    let mut client = http::Client::open(&address).await;
-    let response = client.request("GET", "/", &[], b"").await;
-    assert_eq!((response.status, response.reason.as_str(), response.text().as_str()), (200, "Fine", "abcde"));
-    assert_eq!(response.headers_named("VARY"), ["a", "b"]);
-    let response = client.request("GET", "/", &[], b"").await;
-    assert_eq!((response.status, response.text().as_str()), (404, "no"));
-    client.closed().await;
-}
-
-#[tokio::test]
-#[should_panic(expected = "cut off")]
-async fn a_body_that_is_too_short_is_seen() {
-    let address = scripted(vec![b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc".to_vec()]).await;
-    http::get(&address, "/").await;
-}
-
-#[tokio::test]
-async fn the_sse_client_shows_events_comments_and_the_end() {
-    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\n:)\ne\r\n";
-    let body = "vent: update\nid: 7\ndata: one\ndata:  two\n\n:thump\n\nevent: delete\ndata: 1\n\n";
-    let script = |end: &str| format!("{head}{:x}\r\n{body}\r\n{end}", body.len()).into_bytes();
-    for (end, ending) in [("0\r\n\r\n", Ending::Regular), ("", Ending::Cut("unexpected end of file".into()))] {
-        let mut stream = Sse::open(&scripted(vec![script(end)]).await, "/", "").await;
-        let update = stream.next_event().await;
-        assert_eq!(
-            (update.event.as_str(), update.id.as_deref(), update.data().as_str()),
-            ("update", Some("7"), "one\n two")
-        );
-        assert_eq!(stream.next_block().await.unwrap().comments(), ["thump"]);
-        assert_eq!(stream.next_event().await.json(), 1);
-        assert_eq!(stream.closed().await, ending);
-        assert!(stream.raw_bytes().starts_with(b":)\nevent: update\n"));
-    }
-}
-
-#[tokio::test]
-#[should_panic(expected = "instead of the stream's end")]
-async fn an_event_is_no_end_of_a_stream() {
-    let answer = b"HTTP/1.1 200 OK\r\n\r\n:)\nevent: a\ndata: b\n\n";
-    Sse::open(&scripted(vec![answer.to_vec()]).await, "/", "").await.closed().await;
-}
-
-/// Another implementation's server, which sends back what it gets.
-async fn echo() -> Address {
-    use futures_util::{SinkExt, StreamExt};
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let mut socket = tokio_tungstenite::accept_async(stream).await.unwrap();
-        while let Some(Ok(message)) = socket.next().await {
-            if message.is_text() || message.is_binary() {
-                socket.send(message).await.unwrap();
-            }
-        }
-    });
-    address.into()
-}
-
-#[tokio::test]
-async fn the_websocket_client_understands_another_implementation() {
-    let mut ws = Ws::open(&echo().await, "/", "token").await;
-    for length in [0, 1, 125, 126, 65535, 65536, 200_000] {
-        let text = "x".repeat(length);
-        ws.send_text(&text).await;
-        assert_eq!(ws.next_text().await, text);
-    }
-    ws.send_frame(Frame::text("a ").unfinished()).await;
-    ws.send_frame(Frame::new(frames::PING, "!")).await;
-    ws.send_frame(Frame::new(frames::CONTINUATION, "b")).await;
-    assert_eq!(ws.next_message().await, Message::Pong(b"!".to_vec()));
-    assert_eq!(ws.next_text().await, "a b");
-    ws.send_frame(Frame::new(frames::BINARY, [0, 1])).await;
-    assert_eq!(ws.next_message().await, Message::Binary(vec![0, 1]));
-    assert_eq!(ws.close(Frame::close(4000, "enough")).await, Some((4000, "enough".into())));
-}
-
-#[tokio::test]
-async fn wrong_frames_arrive_as_wrong_as_they_are_meant() {
-    for wrong in [Frame { rsv: 4, ..Frame::text("a") }, Frame::text("a").unmasked(), Frame::new(3, "")] {
-        let mut ws = Ws::open(&echo().await, "/", "").await;
-        ws.send_frame(wrong.clone()).await;
-        // This implementation ends the connection, in one way or the other, and echoes nothing.
-        assert!(matches!(ws.next_message().await, Message::Close(Some((1002, _))) | Message::Cut), "{wrong:?}");
-    }
-}
-
-#[tokio::test]
-async fn a_refused_handshake_is_shown() {
-    let refusal = b"HTTP/1.1 401 Unauthorized\r\nX-Error-Message: no\r\nContent-Length: 0\r\n\r\n";
-    let refused = Ws::try_open(&scripted(vec![refusal.to_vec()]).await, "/", &[]).await;
-    let response = refused.err().expect("refused");
-    assert_eq!((response.status, response.header("x-error-message")), (401, Some("no")));
 }
 
 #[test]

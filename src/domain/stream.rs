@@ -145,8 +145,8 @@ impl StreamName {
 pub enum TagParameter {
     /// Missing, empty, repeated or no string.
     Missing,
-    /// As the client spelled it.
-    Given(String),
+    /// The tag, and the JSON text that the client gave for it.
+    Given(String, String),
 }
 
 /// The parameter `list` of a subscription.
@@ -199,7 +199,7 @@ impl StreamRequest {
     /// How many bytes its parameters take.
     pub fn bytes(&self) -> usize {
         let tag = match &self.tag {
-            TagParameter::Given(tag) => tag.len(),
+            TagParameter::Given(tag, spelled) => tag.len() + spelled.len(),
             TagParameter::Missing => 0,
         };
         let list = match &self.list {
@@ -217,10 +217,7 @@ impl StreamRequest {
         });
         Self {
             name: name.and_then(Value::text).and_then(|name| StreamName::parse(&name)),
-            tag: match message.get("tag").and_then(Value::text) {
-                Some(tag) if !tag.is_empty() => TagParameter::Given(tag.into_owned()),
-                _ => TagParameter::Missing,
-            },
+            tag: message.get("tag").map_or(TagParameter::Missing, TagParameter::from_json),
             list: match message.get("list") {
                 Some(list) if list.is_truthy() => ListParameter::from_json(list),
                 _ => ListParameter::Missing,
@@ -247,9 +244,9 @@ impl StreamRequest {
             StreamName::UserNotification => (vec![Channel::notifications(viewer.account)], simple_label(name)),
             StreamName::Direct => (vec![Channel::direct(viewer.account)], simple_label(name)),
             StreamName::Hashtag | StreamName::HashtagLocal => {
-                let TagParameter::Given(spelled) = &self.tag else { return Err(Refusal::MissingTag) };
-                let channel = Channel::hashtag(&tag::normalise(spelled), name == StreamName::HashtagLocal);
-                (vec![channel], labelled(name, &json::quote(spelled)))
+                let TagParameter::Given(tag, spelled) = &self.tag else { return Err(Refusal::MissingTag) };
+                let channel = Channel::hashtag(&tag::normalise(tag), name == StreamName::HashtagLocal);
+                (vec![channel], labelled(name, spelled))
             }
             StreamName::List => {
                 let (id, spelled) = match &self.list {
@@ -265,6 +262,21 @@ impl StreamRequest {
         };
         let shows_local_only = name.shows_local_only(self.allow_local_only);
         Ok(Stream { name, channels, label, shows_local_only, list })
+    }
+}
+
+impl TagParameter {
+    /// Reads a value.
+    pub fn from_json(tag: Value<'_>) -> Self {
+        match tag.text() {
+            Some(text) if !text.is_empty() => Self::Given(text.into_owned(), tag.raw().to_owned()),
+            _ => Self::Missing,
+        }
+    }
+
+    /// Reads a text.
+    pub fn from_text(tag: &str) -> Self {
+        if tag.is_empty() { Self::Missing } else { Self::Given(tag.to_owned(), json::quote(tag)) }
     }
 }
 

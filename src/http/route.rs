@@ -64,10 +64,7 @@ pub(super) fn handshake_request(query: &Query) -> Option<StreamRequest> {
 fn parameters(name: Option<StreamName>, query: &Query) -> StreamRequest {
     StreamRequest {
         name,
-        tag: match query.single("tag") {
-            Some(tag) if !tag.is_empty() => TagParameter::Given(tag.to_owned()),
-            _ => TagParameter::Missing,
-        },
+        tag: query.single("tag").map_or(TagParameter::Missing, TagParameter::from_text),
         list: match (query.first("list"), query.single("list")) {
             (None, _) | (_, Some("")) => ListParameter::Missing,
             (_, Some(list)) => ListParameter::from_text(list),

@@ -233,3 +233,10 @@ fn a_session_listens_on_the_control_channels_of_its_token_and_its_account() {
     let channels = control_channels(&viewer("")).map(|channel| channel.to_string());
     assert_eq!(channels, ["timeline:access_token:3", "timeline:system:7"]);
 }
+
+#[test]
+fn a_tag_is_echoed_as_given_also_with_what_no_channel_can_have() {
+    let stream = resolve(r#"{"stream":"hashtag","tag":"a\ud800b"}"#).unwrap();
+    assert_eq!(&*stream.label, r#"["hashtag","a\ud800b"]"#);
+    assert_eq!(channels(&stream), ["timeline:hashtag:ab"]);
+}
