@@ -64,21 +64,6 @@ async fn a_token_is_good_until_it_expires() {
 }
 
 #[tokio::test]
-async fn expiry_is_reckoned_in_utc_whatever_the_session_of_the_database() {
-    let (redis, db) = tokio::join!(Redis::start(), Database::create());
-    db.execute(format!("ALTER DATABASE {} SET timezone = 'Asia/Tokyo'", db.name())).await;
-    let server = Server::start(&redis, &db).await;
-    let fresh = db.person("fresh").expires_in(600).await;
-    let expired = db.person("expired").token_age(660.0).expires_in(600).await;
-    assert_eq!(of_token(&server, &fresh.token).await, Ok(()));
-    assert_eq!(of_token(&server, &expired.token).await, refused(INVALID));
-    db.execute(format!("ALTER DATABASE {} SET timezone = 'America/Lima'", db.name())).await;
-    db.drop_clients().await;
-    assert_eq!(of_token(&server, &fresh.token).await, Ok(()));
-    assert_eq!(of_token(&server, &expired.token).await, refused(INVALID));
-}
-
-#[tokio::test]
 async fn a_token_without_user_is_invalid() {
     let Stage { server, db, .. } = Stage::start().await;
     let alice = db.person("alice").await;

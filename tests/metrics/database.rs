@@ -11,10 +11,11 @@ async fn connections_in_use_are_not_idle_and_statements_wait_for_the_others_to_e
     let Stage { server, db, .. } = Stage::with_env(&[("DB_POOL", "1")]).await;
     let alice = db.person("alice").await;
     let list = db.list(alice.account_id).await;
+    // A connection is made when it is first needed, at the latest.
+    let mut ws = Ws::open(&server, "/", &alice.token).await;
     assert_eq!(db.connections().await, 1);
     server.wait_for_metric(TOTAL, &[], 1.0).await;
     server.wait_for_metric(IDLE, &[], 1.0).await;
-    let mut ws = Ws::open(&server, "/", &alice.token).await;
     let mut lock = db.pool().begin().await.unwrap();
     sqlx::query("LOCK TABLE lists").execute(&mut *lock).await.unwrap();
     let subscription = serde_json::json!({"type": "subscribe", "stream": "list", "list": list});

@@ -31,7 +31,7 @@ async fn the_first_bytes_come_at_once() {
 }
 
 /// What is published, and the block that comes of it, to the byte.
-const BLOCKS: [(&str, &str); 17] = [
+const BLOCKS: [(&str, &str); 19] = [
     (r#"{"event":"delete","payload":"123"}"#, "event: delete\ndata: 123\n\n"),
     (r#"{"event":"update","payload":"{\"a\": 1}"}"#, "event: update\ndata: {\"a\": 1}\n\n"),
     (r#"{"payload":"1","queued_at":7,"event":"notifications_merged"}"#, "event: notifications_merged\ndata: 1\n\n"),
@@ -50,6 +50,9 @@ const BLOCKS: [(&str, &str); 17] = [
         "event: forged\ndata: a\ndata: \ndata: event: kill\ndata: data: b\n\n",
     ),
     (r#"{"event":"only","payload":"\n"}"#, "event: only\ndata: \ndata: \n\n"),
+    // Clients take a carriage return for the end of a line too (WHATWG HTML, 9.2.6).
+    (r#"{"event":"return","payload":"a\r\nb\rid: c"}"#, "event: return\ndata: a\ndata: b\ndata: id: c\n\n"),
+    (r#"{"event":"x\rid: y","payload":"1"}"#, "event: xid: y\ndata: 1\n\n"),
     // An event's name is one line.
     (r#"{"event":"up\ndate","payload":"1"}"#, "event: update\ndata: 1\n\n"),
     (r#"{"event":"\n\na\n\n","payload":"1"}"#, "event: a\ndata: 1\n\n"),

@@ -9,6 +9,9 @@ const PERIOD: f64 = 15.0;
 /// How much later than due a heartbeat may be on a machine that is busy with other tests.
 const LATE: f64 = 5.0;
 
+/// When this test gives up: heartbeats that events put off never come.
+const LIMIT: Duration = Duration::from_secs(60);
+
 /// Reads a stream until two heartbeats have come; returns when they came, in seconds from `since`, and how many events.
 async fn two_heartbeats(mut stream: Sse, since: Instant) -> (Vec<f64>, usize) {
     let (mut heartbeats, mut events) = (Vec::new(), 0);
@@ -43,6 +46,7 @@ async fn a_heartbeat_comes_every_15_seconds_and_events_do_not_put_it_off() {
     let both = tokio::select! {
         both = async { tokio::join!(busy, idle) } => both,
         () = publishing => unreachable!("it goes on for ever"),
+        () = tokio::time::sleep(LIMIT) => panic!("two heartbeats have not come within {LIMIT:?}"),
     };
     let ((busy, events), (idle, none)) = both;
     assert!(events >= 20 && none == 0, "{events} and {none} events");
