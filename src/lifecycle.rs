@@ -20,6 +20,8 @@ impl Lifecycle {
 
     /// Runs a task that may end at any time, such as a session.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        // On the heap, for the compiler would keep room for it twice: before it is awaited, and meanwhile.
+        let task = Box::pin(task);
         self.tasks.spawn(async move {
             let _alarm = PanicAlarm(name);
             task.await;

@@ -37,7 +37,7 @@ pub(super) async fn open(parts: &Arc<Parts>, mut request: Request) -> Response {
     let wanted = handshake_request(&query).map(SessionRequest::Subscribe);
     let address = parts.client_address(request.headers(), request.extensions());
     let (own, client) = (Arc::clone(parts), Client { viewer, address, request: wanted });
-    parts.lifecycle.spawn("web socket session", async move { serve(own, upgrade, client).await });
+    parts.lifecycle.spawn("web socket session", serve(own, upgrade, client));
     response
 }
 
@@ -52,5 +52,7 @@ async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
     };
     let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
     let opening = Opening { socket: io.into_inner().into_inner(), read_ahead: read_buf, request: client.request };
-    WebSocketSession::new(opening, membership, Arc::clone(&parts.store)).await.run().await;
+    // Boxed, so that this task is not as large as all stages of a session together, for as long as it lasts.
+    let session = Box::pin(WebSocketSession::new(opening, membership, Arc::clone(&parts.store))).await;
+    Box::new(session).run().await;
 }

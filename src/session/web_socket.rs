@@ -129,7 +129,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
     }
 
     /// Serves the client to the end.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
         let reason = loop {
             if let Err(reason) = self.advance().await {
                 break reason;
@@ -137,9 +137,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
         };
         self.membership.ends_for(reason);
         // A session that ends watches nothing any more, even while its client takes its time to close.
-        let Self { socket, membership, .. } = self;
+        let Self { socket, membership, .. } = *self;
         drop(membership);
-        close(socket, reason).await;
+        Box::pin(close(socket, reason)).await;
     }
 
     async fn advance(&mut self) -> Result<(), CloseReason> {
