@@ -15,7 +15,6 @@ use support::process::{Process, state};
 use support::resp::Reply;
 use support::server::sample;
 use support::*;
-use tokio::net::TcpListener;
 
 #[tokio::test]
 async fn redis_counts_the_receivers_of_what_is_published() {
