@@ -9,6 +9,7 @@ use fred::{
     prelude::{ClientLike, PubsubInterface},
     types::InfoKind,
 };
+use futures_util::FutureExt;
 
 use super::{
     RedisConfig, RedisError,
@@ -35,7 +36,7 @@ pub async fn probe(config: &RedisConfig) -> Result<Probe, RedisError> {
     let info = info.unwrap_or_default();
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown").to_owned();
     let channel = format!("{}{PROBE}:{:x}", prefix(config), fastrand::u64(..));
-    heard(&connection.client, config, connection.client.subscribe(&*channel)).await?;
+    heard(&connection.client, config, connection.client.subscribe(&*channel).boxed()).await?;
     ensure_subscribed(config, channel).await?;
     let asked = Instant::now();
     ping(&connection.client, config).await?;

@@ -13,6 +13,7 @@ use fred::{
     prelude::{Client, ClientLike, EventInterface, Expiration, KeysInterface, PubsubInterface},
     types::{Message, Value},
 };
+use futures_util::{FutureExt, future::BoxFuture};
 use tokio::sync::{broadcast, oneshot, watch};
 
 use super::{
@@ -198,10 +199,10 @@ impl Subscriber {
 
     async fn tell(&self, client: &Client, changes: Changes) -> Result<(), RedisError> {
         for batch in batches(&changes.subscribe) {
-            heard(client, &self.config, client.subscribe(self.names(batch))).await?;
+            heard(client, &self.config, client.subscribe(self.names(batch)).boxed()).await?;
         }
         for batch in batches(&changes.unsubscribe) {
-            heard(client, &self.config, client.unsubscribe(self.names(batch))).await?;
+            heard(client, &self.config, client.unsubscribe(self.names(batch)).boxed()).await?;
         }
         self.metrics.redis_subscriptions.set(i64::try_from(self.wanted.count()).unwrap_or(i64::MAX));
         Ok(())
@@ -297,7 +298,7 @@ fn batches(channels: &[Channel]) -> impl Iterator<Item = &[Channel]> {
 pub(super) async fn heard(
     client: &Client,
     config: &RedisConfig,
-    command: impl Future<Output = Result<(), fred::error::Error>>,
+    command: BoxFuture<'_, Result<(), fred::error::Error>>,
 ) -> Result<(), RedisError> {
     let (sent, answered) = tokio::join!(command, ping(client, config));
     sent.map_err(|error| describe(config, &error))?;
