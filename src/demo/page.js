@@ -158,10 +158,15 @@ function showCounts() {
   byId("other-total").hidden = totals.other === 0;
 }
 
+let secondsOpen = 0;
+
 function everySecond() {
   perSecond.shift();
   perSecond.push(0);
-  const lately = perSecond.slice(-6, -1).reduce((sum, value) => sum + value, 0) / 5;
+  secondsOpen += 1;
+  // The mean of the last five seconds, as far as there are so many.
+  const last = perSecond.slice(-1 - Math.min(5, secondsOpen), -1);
+  const lately = last.reduce((sum, value) => sum + value, 0) / last.length;
   byId("rate").textContent = lately.toFixed(lately < 100 ? 1 : 0);
   const done = perSecond.slice(0, -1);
   const top = Math.max(4, ...done);
