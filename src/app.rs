@@ -96,6 +96,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
             lifecycle.stop();
             return Ok(None);
         }
+        () = lifecycle.stopping() => anyhow::bail!("a part that the server needs has failed"),
         () = ready => {}
     }
     let listener = config.listen.bind().await.inspect_err(|_| lifecycle.stop())?;
@@ -146,7 +147,7 @@ impl Server {
         self.hub.close_all(CloseReason::Restart);
         tokio::select! {
             in_time = self.lifecycle.ended(STOP_LIMIT) => if !in_time {
-                tracing::warn!(sessions = self.hub.sessions(), "some clients did not close in time and were cut off");
+                tracing::warn!(tasks = self.lifecycle.tasks(), "not everything ended in time; what was left is cut off");
             },
             () = stop.received() => anyhow::bail!("told to stop twice; sessions were cut off"),
         }

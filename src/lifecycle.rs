@@ -59,6 +59,11 @@ impl Lifecycle {
         tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
     }
 
+    /// How many tasks run.
+    pub fn tasks(&self) -> usize {
+        self.tasks.len()
+    }
+
     /// Whether an essential task ended before the stop.
     pub fn has_failed(&self) -> bool {
         self.failed.load(std::sync::atomic::Ordering::Acquire)

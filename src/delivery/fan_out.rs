@@ -51,7 +51,9 @@ impl<'a> FanOut<'a> {
                 Transport::WebSocket => self.web_socket += 1,
                 Transport::EventSource => self.event_source += 1,
             },
-            Offer::Overflowed => self.metrics.delivery_dropped(DeliveryDrop::OutboxFull, 1),
+            Offer::Overflowed => {
+                self.metrics.delivery_dropped(DeliveryDrop::OutboxFull, 1);
+            }
             Offer::Ended => {}
         }
     }

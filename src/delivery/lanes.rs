@@ -110,7 +110,19 @@ impl Lanes {
 
     async fn work_off(&self, channel: Channel) {
         let _unwinding = Unwinding { lanes: self, channel: &channel };
-        while let Some(item) = self.next(&channel) {
+        tokio::select! {
+            biased;
+            () = self.lifecycle.stopping() => {
+                // Nobody gets these events any more. The fences among them close their sessions: not under the lock.
+                let lane = self.lanes.lock().remove(&channel);
+                drop(lane);
+            }
+            () = self.deliver_all(&channel) => {}
+        }
+    }
+
+    async fn deliver_all(&self, channel: &Channel) {
+        while let Some(item) = self.next(channel) {
             let Item::Event { message, watchers, received } = item else { continue };
             self.deliver(&message, &watchers, received).await;
             // A burst that needs no look-ups must not keep a processor from others.

@@ -82,9 +82,17 @@ impl Screening {
             return;
         }
         let left = self.time_left(received);
+        if left.is_zero() {
+            // Asking now would only take a connection from a status that can still be in time.
+            if self.metrics.delivery_dropped(DeliveryDrop::TooLate, candidates.len() as u64) {
+                tracing::error!("statuses waited too long to be screened; those dropped are counted");
+            }
+            return;
+        }
         let relations = relations(&candidates, &status);
         let Some(hidden) = self.bounded(left, || self.store.hidden_from(&relations)).await else {
-            return self.metrics.delivery_dropped(DeliveryDrop::ScreeningFailed, candidates.len() as u64);
+            self.metrics.delivery_dropped(DeliveryDrop::ScreeningFailed, candidates.len() as u64);
+            return;
         };
         let admitted = candidates.into_iter().filter(|watcher| !hidden.contains(&watcher.session.viewer.account));
         let admitted = if status.is_filtered {
@@ -148,10 +156,6 @@ impl Screening {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        if left.is_zero() {
-            // Not even begun: it would only take a connection from one that can still succeed.
-            return None;
-        }
         let mut unreachable = None;
         let asking = async {
             let mut pause = FIRST_RETRY;

@@ -39,29 +39,29 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Connection {
     /// Who is at the other end; unknown behind a unix socket.
     pub(super) peer: Option<IpAddr>,
-    /// The session whose event stream is being sent.
-    session: Mutex<Weak<SessionHandle>>,
+    /// The session whose event stream is being sent, and its end. One connection can serve several, one after the other.
+    session: Mutex<(Weak<SessionHandle>, LastMoment)>,
 }
 
 impl Connection {
     pub(super) fn new(peer: Option<IpAddr>) -> Self {
-        Self { peer, session: Mutex::new(Weak::new()) }
+        Self { peer, session: Mutex::default() }
     }
 
     /// Says whose event stream is sent from now on.
     pub(super) fn serves(&self, session: &Arc<SessionHandle>) {
-        *self.session.lock() = Arc::downgrade(session);
+        *self.session.lock() = (Arc::downgrade(session), LastMoment::default());
     }
 
     /// Completes when a session has ended whose client does not read: its end cannot be said over this connection.
-    fn poll_abandoned(&self, last_moment: &mut LastMoment, cx: &mut Context<'_>) -> Poll<()> {
-        let session = self.session.lock().upgrade();
-        session.map_or(Poll::Pending, |session| last_moment.poll(&session.outbox, cx).map(drop))
+    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let (session, last_moment) = &mut *self.session.lock();
+        session.upgrade().map_or(Poll::Pending, |session| last_moment.poll(&session.outbox, cx).map(drop))
     }
 
     /// Whether an event stream is being sent.
     fn is_streaming(&self) -> bool {
-        let session = self.session.lock().upgrade();
+        let session = self.session.lock().0.upgrade();
         session.is_some_and(|session| session.outbox.ended().is_none())
     }
 }
@@ -84,7 +84,6 @@ pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service
             .serve_connection(TokioIo::new(socket), answering)
             .with_upgrades(),
     );
-    let mut last_moment = LastMoment::default();
     let mut stopping = pin!(lifecycle.stopping());
     let mut told = false;
     // The HTTP server does not look at a body while its client does not read, so its session is looked at here.
@@ -93,7 +92,7 @@ pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service
             told = true;
             http.as_mut().graceful_shutdown();
         }
-        match connection.poll_abandoned(&mut last_moment, cx) {
+        match connection.poll_abandoned(cx) {
             Poll::Ready(()) => Poll::Ready(Ok(())),
             Poll::Pending => http.as_mut().poll(cx),
         }
@@ -249,6 +248,10 @@ mod tests {
 
     use super::*;
     use crate::{
+        domain::{
+            AccountId, CloseReason, TokenId, Transport, Viewer,
+            viewer::{Permissions, Scopes},
+        },
         http::{Parts, TrustedProxies},
         hub::Hub,
         store::{Embedded, Store},
@@ -314,5 +317,25 @@ mod tests {
         let (_, said) = end(&mut client).await;
         assert_eq!(said.matches("HTTP/1.1").count(), 1, "{said}");
         assert!(said.starts_with("HTTP/1.1 404 "), "{said}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_stream_on_a_connection_has_a_last_moment_of_its_own() {
+        let viewer = Viewer {
+            account: AccountId(1),
+            token: TokenId(1),
+            scopes: Scopes::default(),
+            languages: None,
+            permissions: Permissions::default(),
+        };
+        let connection = Connection::new(None);
+        for _ in 0..2 {
+            let session = Arc::new(SessionHandle::new(viewer.clone(), Transport::EventSource));
+            connection.serves(&session);
+            session.outbox.close(CloseReason::Killed);
+            let told = Instant::now();
+            poll_fn(|cx| connection.poll_abandoned(cx)).await;
+            assert!(told.elapsed() > Duration::from_secs(1));
+        }
     }
 }

@@ -85,7 +85,8 @@ impl Hub {
 
     /// Every session reads its viewer's filters anew when it needs them.
     pub fn discard_filters(&self) {
-        for session in self.state.lock().all_sessions() {
+        let sessions = self.state.lock().all_sessions();
+        for session in sessions {
             session.filters.discard();
         }
     }

@@ -91,7 +91,10 @@ impl SessionState {
         if !self.waiting.is_empty()
             && (self.waiting.len() >= MAX_WAITING || bytes + request.bytes() > MAX_WAITING_BYTES)
         {
-            return vec![refuse(Refusal::TooManySubscriptions)];
+            return vec![match request {
+                Request::Subscribe(_) => refuse(Refusal::TooManySubscriptions),
+                Request::Unsubscribe(_) => refuse_to_unsubscribe(),
+            }];
         }
         self.waiting.push_back(request);
         let mut effects = Vec::new();

@@ -46,9 +46,9 @@ impl LogLevel {
     fn filter(self) -> EnvFilter {
         EnvFilter::new(match self {
             Self::Trace => "warn,flodgatt=trace,fred=debug,sqlx=debug",
-            Self::Debug => "warn,fred=error,sqlx_core=error,flodgatt=debug",
-            Self::Info => "warn,fred=error,sqlx_core=error,flodgatt=info",
-            Self::Warn => "warn,fred=error,sqlx_core=error",
+            Self::Debug => "warn,fred=error,sqlx=error,flodgatt=debug",
+            Self::Info => "warn,fred=error,sqlx=error,flodgatt=info",
+            Self::Warn => "warn,fred=error,sqlx=error",
             Self::Error => "error",
         })
     }

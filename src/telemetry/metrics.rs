@@ -65,6 +65,8 @@ pub enum EventDrop {
 pub enum DeliveryDrop {
     /// Blocks, mutes or filters could not be looked up in time.
     ScreeningFailed,
+    /// The status waited longer behind others than anybody wants news to be old.
+    TooLate,
     /// The viewer's session ended because its outbox was full.
     OutboxFull,
 }
@@ -92,11 +94,12 @@ impl EventDrop {
 }
 
 impl DeliveryDrop {
-    const ALL: [Self; 2] = [Self::ScreeningFailed, Self::OutboxFull];
+    const ALL: [Self; 3] = [Self::ScreeningFailed, Self::TooLate, Self::OutboxFull];
 
     fn label(self) -> &'static str {
         match self {
             Self::ScreeningFailed => "screening_failed",
+            Self::TooLate => "too_late",
             Self::OutboxFull => "outbox_full",
         }
     }
@@ -206,9 +209,9 @@ impl Metrics {
         self.events_dropped.get_or_create(&[("cause", cause.label())]).inc_by(events) == 0
     }
 
-    /// Deliveries were given up.
-    pub fn delivery_dropped(&self, cause: DeliveryDrop, deliveries: u64) {
-        self.deliveries_dropped.get_or_create(&[("cause", cause.label())]).inc_by(deliveries);
+    /// Deliveries were given up. Returns whether it is the first time for this cause.
+    pub fn delivery_dropped(&self, cause: DeliveryDrop, deliveries: u64) -> bool {
+        self.deliveries_dropped.get_or_create(&[("cause", cause.label())]).inc_by(deliveries) == 0
     }
 
     /// The page for Prometheus, in its text format 0.0.4.

@@ -321,7 +321,7 @@ fn requests_beyond_those_that_may_wait_are_refused_at_once() {
 fn requests_that_wait_may_not_be_long_together() {
     let mut session = Session::new("read");
     session.subscribe(LIST);
-    let long = format!(r#""stream":"hashtag","tag":"{}""#, "x".repeat(MAX_WAITING_BYTES / 2));
+    let long = format!(r#""stream":"hashtag","tag":"{}""#, "x".repeat(MAX_WAITING_BYTES / 5));
     assert!(session.subscribe(&long).is_empty());
     assert!(session.subscribe(&long).is_empty());
     assert_eq!(session.subscribe(&long), [TOO_MANY]);
