@@ -140,7 +140,11 @@ async fn a_web_socket_that_was_too_slow_is_told_so_if_it_reads_on_at_last() {
     let each = 128 * 1024;
     let (redis, server) = (scene.redis, scene.server);
     let reading = reads_all(scene.ws, scene.sse, TOO_MUCH / each);
-    let publishing = tokio::spawn(async move { publish(&redis, TOO_MUCH, each).await });
+    let publishing = tokio::spawn(async move {
+        publish(&redis, TOO_MUCH, each).await;
+        // It has to last until the server has received everything.
+        redis
+    });
     server.wait_for_metric("flodgatt_sessions_closed_total", &closed("websocket"), 1.0).await;
     let mut number = 0;
     let reason = loop {
@@ -154,7 +158,7 @@ async fn a_web_socket_that_was_too_slow_is_told_so_if_it_reads_on_at_last() {
         }
     };
     assert_eq!(reason, Some((1013, "too slow: events were not read as fast as they came".to_owned())));
-    publishing.await.expect("everything is published");
+    let _redis = publishing.await.expect("everything is published");
     reading.await.expect("the others get everything");
 }
 
