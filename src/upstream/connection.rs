@@ -24,7 +24,8 @@ const NEWS_BACKLOG: usize = 32;
 /// How long a connection may take to be made, to each host that is tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a command may take.
+/// How long a command may take, except on the subscribed connection: there an answer waits behind messages, and what comes
+/// is watched instead.
 pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long Redis may owe an answer before its connection is given up. Shorter than a command's time-out, so that it is
@@ -108,13 +109,18 @@ pub(super) fn client(config: &RedisConfig, purpose: Use) -> Result<Client, Redis
 fn limit(builder: &mut Builder, purpose: Use) {
     builder.set_performance_config(PerformanceConfig {
         broadcast_channel_capacity: if purpose == Use::Subscribing { RECEIVE_BACKLOG } else { NEWS_BACKLOG },
-        default_command_timeout: COMMAND_TIMEOUT,
+        // Zero is no limit.
+        default_command_timeout: if purpose == Use::Subscribing { Duration::ZERO } else { COMMAND_TIMEOUT },
         ..PerformanceConfig::default()
     });
     builder.set_connection_config(ConnectionConfig {
         connection_timeout: CONNECT_TIMEOUT,
         internal_command_timeout: CONNECT_TIMEOUT,
-        unresponsive: UnresponsiveConfig { max_timeout: Some(SILENCE), interval: Duration::from_secs(1) },
+        // The library would blame Redis also if it was this process that could not run.
+        unresponsive: UnresponsiveConfig {
+            max_timeout: (purpose != Use::Subscribing).then_some(SILENCE),
+            interval: Duration::from_secs(1),
+        },
         ..ConnectionConfig::default()
     });
     if purpose == Use::Keys {

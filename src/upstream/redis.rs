@@ -5,6 +5,7 @@
 //! not be told apart. Here each connection is a client of its own, read to its end before the next is made.
 
 use std::{
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -36,6 +37,9 @@ const KEY_SECONDS: i64 = 1_080;
 const STABLE: Duration = Duration::from_secs(10);
 /// How often the subscribed connection is asked whether it is alive.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
+/// How many moments of silence, each of which this process could run through, end a connection that was asked.
+const SILENT_MOMENTS: u32 = 8;
+const MOMENT: Duration = Duration::from_millis(500);
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 
@@ -212,12 +216,27 @@ impl Subscriber {
         channels.iter().map(|channel| format!("{}{channel}", self.prefix)).collect()
     }
 
-    /// A connection that stays open but silent is as good as lost: asks it again and again until it does not answer.
+    /// A connection that stays open but silent is as good as lost: asks it again and again until nothing comes for a while,
+    /// no answer and no message. Time in which this process could not run does not count: what came then is still to be read.
     async fn watch_over(&self, client: &Client) -> RedisError {
         loop {
             tokio::time::sleep(PING_INTERVAL).await;
-            if let Err(error) = ping(client, &self.config).await {
-                return error;
+            let mut answer = pin!(ping(client, &self.config));
+            let mut heard = self.metrics.redis_messages_received.get();
+            let mut silent = 0;
+            while silent < SILENT_MOMENTS {
+                match tokio::time::timeout(MOMENT, &mut answer).await {
+                    Ok(Ok(())) => break,
+                    Ok(Err(error)) => return error,
+                    Err(_) => silent += 1,
+                }
+                let now = self.metrics.redis_messages_received.get();
+                if now != std::mem::replace(&mut heard, now) {
+                    silent = 0;
+                }
+            }
+            if silent == SILENT_MOMENTS {
+                return explain(&self.config, format!("no answer within {} s", (MOMENT * SILENT_MOMENTS).as_secs()));
             }
         }
     }

@@ -201,3 +201,35 @@ async fn a_subscriber_that_redis_cuts_for_lagging_subscribes_again_and_says_so()
     audience.receives(&redis).await;
     audience.can_be_killed(&redis).await;
 }
+
+/// Whether something was sent to a Redis which that has not read.
+fn is_asked(redis: &Redis) -> bool {
+    let connections = std::fs::read_to_string("/proc/net/tcp").expect("the system tells it");
+    let own = format!(":{:04X}", redis.port());
+    connections.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        // Local address, …, state (01 is established), bytes that wait to be sent and to be read.
+        fields[1].ends_with(&own) && fields[3] == "01" && !fields[4].ends_with(":00000000")
+    })
+}
+
+#[tokio::test]
+async fn a_server_that_could_not_run_for_a_while_does_not_blame_redis_and_misses_nothing() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let server = Server::start(&redis, &db).await;
+    let mut audience = Audience::gather(&server, &redis, &db).await;
+    // The server asks whether Redis is alive, and cannot run when the answer comes, nor long afterwards.
+    redis.pause();
+    eventually("question to redis", || async { is_asked(&redis) }).await;
+    server.signal(rustix::process::Signal::STOP);
+    let asked = Instant::now();
+    redis.resume();
+    let home = audience.channels[1].clone();
+    redis.publish_all(&home, (0..1_000).map(|number| event("delete", number.to_string()))).await;
+    eventually("end of all patience", || async { asked.elapsed() > Duration::from_secs(8) }).await;
+    server.signal(rustix::process::Signal::CONT);
+    for number in 0..1_000 {
+        assert_eq!(audience.ws.next_event().await.payload, Some(number.to_string().into()));
+    }
+    assert_eq!(server.metric("flodgatt_upstream_reconnects_total", &[]).await, 0.0);
+}
