@@ -84,10 +84,7 @@ impl Screening {
         let left = self.time_left(received);
         if left.is_zero() {
             // Asking now would only take a connection from a status that can still be in time.
-            if self.metrics.delivery_dropped(DeliveryDrop::TooLate, candidates.len() as u64) {
-                tracing::error!("statuses waited too long to be screened; those dropped are counted");
-            }
-            return;
+            return self.give_up(candidates.len() as u64);
         }
         let relations = relations(&candidates, &status);
         let Some(hidden) = self.bounded(left, || self.store.hidden_from(&relations)).await else {
@@ -149,6 +146,15 @@ impl Screening {
     fn time_left(&self, received: Instant) -> Duration {
         let patience = self.last_answer.lock().max(received) + LIMIT;
         patience.min(received + LONGEST_WAIT).saturating_duration_since(Instant::now())
+    }
+
+    /// Counts what waited for a database that says nothing, or for too long behind others.
+    fn give_up(&self, deliveries: u64) {
+        if self.last_answer.lock().elapsed() >= LIMIT {
+            self.metrics.delivery_dropped(DeliveryDrop::ScreeningFailed, deliveries);
+        } else if self.metrics.delivery_dropped(DeliveryDrop::TooLate, deliveries) {
+            tracing::error!("statuses waited too long to be screened; those dropped are counted");
+        }
     }
 
     /// The result of a look-up if it comes in time; asked again as long as the database cannot be reached.

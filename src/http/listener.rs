@@ -38,16 +38,16 @@ impl fmt::Display for ListenAddress {
 
 /// Why it is not possible to listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({}): {source}", .address.variables())]
+#[error("cannot listen on {address} ({}): {cause}", .address.variables())]
 pub struct ListenError {
     address: ListenAddress,
-    source: io::Error,
+    cause: io::Error,
 }
 
 impl ListenError {
     /// Whether somebody else listens there.
     pub fn is_taken(&self) -> bool {
-        self.source.kind() == io::ErrorKind::AddrInUse
+        self.cause.kind() == io::ErrorKind::AddrInUse
     }
 }
 
@@ -67,7 +67,7 @@ impl ListenAddress {
             Self::Tcp(host, port) => TcpListener::bind((host.as_str(), *port)).await.map(BoundListener::Tcp),
             Self::Unix(path) => bind_unix(path).await.map(|listener| BoundListener::Unix(listener, path.clone())),
         };
-        bound.map_err(|source| ListenError { address: self.clone(), source })
+        bound.map_err(|cause| ListenError { address: self.clone(), cause })
     }
 }
 

@@ -158,6 +158,7 @@ impl Subscriber {
         let messages = connection.client.message_rx();
         let receiver = Receiver { prefix: self.prefix.clone(), sink: Arc::clone(&self.sink) };
         let (running, mut ended) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
         let own = lifecycle.clone();
         lifecycle.spawn("redis receive loop", async move {
             let _running = running;
@@ -165,6 +166,7 @@ impl Subscriber {
             tokio::select! {
                 () = receiver.run(messages) => {}
                 () = own.stopping() => {}
+                _ = stopped => {}
             }
         });
         let cause = tokio::select! {
@@ -179,8 +181,10 @@ impl Subscriber {
         connection.close().await;
         // What was received before the break is handed on before anything of the next connection.
         if !ended.is_terminated() && tokio::time::timeout(COMMAND_TIMEOUT, ended).await.is_err() {
-            tracing::warn!("the receive loop of a lost connection to redis has not ended in time");
+            tracing::debug!("the receive loop of a lost connection to redis is stopped");
         }
+        // Whatever the library still holds of the old connection must not come after what the next one brings.
+        drop(stop);
         cause
     }
 
