@@ -4,6 +4,7 @@ mod support;
 
 use std::time::Duration;
 
+use support::eventually::eventually_within;
 use support::statuses::Marker;
 use support::*;
 
@@ -60,6 +61,17 @@ fn reads_all(mut ws: Ws, mut sse: Sse, count: usize) -> tokio::task::JoinHandle<
     })
 }
 
+/// Waits until so many sessions have ended for being too slow. Much has to be published and read until then.
+async fn overwhelmed(server: &Server, transport: &'static str, count: usize) {
+    eventually_within(Duration::from_secs(120), "sessions that were too slow", || async {
+        match server.metric("flodgatt_sessions_closed_total", &closed(transport)).await {
+            found if found == count as f64 => Ok(()),
+            found => Err(found),
+        }
+    })
+    .await;
+}
+
 fn closed(transport: &'static str) -> [(&'static str, &'static str); 2] {
     [("type", transport), ("reason", "outbox_full")]
 }
@@ -114,7 +126,7 @@ async fn clients_that_do_not_read_end_alone_and_those_that_do_miss_nothing() {
     publish(&scene.redis, TOO_MUCH, each).await;
     let (mut ws, mut sse) = reading.await.expect("the clients that read get everything");
     for transport in ["websocket", "eventsource"] {
-        scene.server.wait_for_metric("flodgatt_sessions_closed_total", &closed(transport), 5.0).await;
+        overwhelmed(&scene.server, transport, 5).await;
         scene.server.wait_for_metric("connected_clients", &[("type", transport)], 1.0).await;
     }
     let lost = scene.server.metric("flodgatt_deliveries_dropped_total", &[("cause", "outbox_full")]).await;
@@ -131,8 +143,8 @@ async fn clients_that_do_not_read_end_alone_and_those_that_do_miss_nothing() {
     drop(slow);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_web_socket_that_was_too_slow_is_told_so_if_it_reads_on_at_last() {
+/// What a WebSocket is told that begins to read when its session has ended for being too slow.
+async fn told_when_too_slow() -> Message {
     let scene = Scene::new().await;
     // Not narrow: once it is told to end it has two seconds to catch up with what the system keeps for it.
     let mut slow = Ws::open(&scene.server, "/api/v1/streaming?stream=public", &scene.alice.token).await;
@@ -145,21 +157,36 @@ async fn a_web_socket_that_was_too_slow_is_told_so_if_it_reads_on_at_last() {
         // It has to last until the server has received everything.
         redis
     });
-    server.wait_for_metric("flodgatt_sessions_closed_total", &closed("websocket"), 1.0).await;
+    overwhelmed(&server, "websocket", 1).await;
     let mut number = 0;
-    let reason = loop {
+    let told = loop {
         match slow.next_message().await {
             Message::Text(text) => {
                 assert!(text.contains(&format!("\"{number:08}")), "a gap before the end: {}", &text[..120]);
                 number += 1;
             }
-            Message::Close(reason) => break reason,
-            other => panic!("{other:?} instead of a close frame"),
+            other => break other,
         }
     };
-    assert_eq!(reason, Some((1013, "too slow: events were not read as fast as they came".to_owned())));
     let _redis = publishing.await.expect("everything is published");
     reading.await.expect("the others get everything");
+    told
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_web_socket_that_was_too_slow_is_told_so_if_it_reads_on_in_time() {
+    // On a busy machine this client may come too late itself; then it is cut off.
+    for _ in 0..3 {
+        match told_when_too_slow().await {
+            Message::Cut => {}
+            told => {
+                let reason = "too slow: events were not read as fast as they came".to_owned();
+                assert_eq!(told, Message::Close(Some((1013, reason))));
+                return;
+            }
+        }
+    }
+    panic!("it was cut off three times");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -170,7 +197,7 @@ async fn an_event_stream_that_was_too_slow_does_not_end_as_if_it_were_complete()
     let each = 128 * 1024;
     let reading = reads_all(scene.ws, scene.sse, TOO_MUCH / each);
     publish(&scene.redis, TOO_MUCH, each).await;
-    scene.server.wait_for_metric("flodgatt_sessions_closed_total", &closed("eventsource"), 1.0).await;
+    overwhelmed(&scene.server, "eventsource", 1).await;
     let ending = loop {
         match slow.next_block().await {
             Ok(block) => assert!(!block.lines.is_empty()),
@@ -227,9 +254,7 @@ async fn a_client_that_asks_without_reading_the_answers_is_not_heard_for_ever() 
             break;
         }
     }
-    let labels = closed("websocket");
-    eventually("its end", || async { scene.server.metric("flodgatt_sessions_closed_total", &labels).await == 1.0 })
-        .await;
+    overwhelmed(&scene.server, "websocket", 1).await;
     let grown = scene.server.rss_bytes().saturating_sub(before);
     assert!(grown < 64 * MIB as u64, "{} MiB", grown / MIB as u64);
     let marker = Marker::publish(&scene.redis, CHANNEL).await;
