@@ -4,6 +4,7 @@ mod address;
 mod by_hand;
 mod connection;
 mod embedded;
+mod intake;
 mod redis;
 mod wanted;
 
@@ -25,7 +26,7 @@ pub trait Sink: Send + Sync + 'static {
     /// A message was published on a channel, given without namespace. Invalid UTF-8 has become U+FFFD.
     fn receive(&self, channel: &str, message: &str);
 
-    /// This many messages were lost between the client library and the receive loop.
+    /// This many messages were lost because they came faster than they could be taken.
     fn lagged(&self, messages: u64);
 
     /// Messages may have been missed while there was no connection.

@@ -12,14 +12,15 @@ use std::{
 
 use fred::{
     prelude::{Client, ClientLike, EventInterface, Expiration, KeysInterface, PubsubInterface},
-    types::{Message, Value},
+    types::Value,
 };
 use futures_util::{FutureExt, future::BoxFuture};
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::{
     LinkState, RedisConfig, RedisError, Sink,
     connection::{COMMAND_TIMEOUT, Connection, Use, client, describe, explain},
+    intake::Intake,
     wanted::{Changes, Wanted},
 };
 use crate::{domain::Channel, lifecycle::Lifecycle, telemetry::Metrics};
@@ -67,8 +68,17 @@ impl Redis {
         // Its connection loop ends with the process; commands fail in time while it is not connected.
         keys.connect();
         let prefix = prefix(&config);
+        let intake = Arc::<Intake>::default();
+        let (own, delivered, to, namespace) =
+            (lifecycle.clone(), Arc::clone(&intake), Arc::clone(&sink), prefix.clone());
+        lifecycle.spawn_essential("redis deliveries", async move {
+            tokio::select! {
+                () = delivered.deliver(&namespace, to) => {}
+                () = own.stopping() => {}
+            }
+        });
         let subscriber =
-            Subscriber { config: config.clone(), prefix, sink, metrics, wanted: Arc::clone(&wanted), state };
+            Subscriber { config: config.clone(), prefix, sink, metrics, wanted: Arc::clone(&wanted), intake, state };
         let own = lifecycle.clone();
         lifecycle.spawn_essential("redis subscriber", async move {
             tokio::select! {
@@ -123,6 +133,7 @@ struct Subscriber {
     sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
     wanted: Arc<Wanted>,
+    intake: Arc<Intake>,
     state: watch::Sender<LinkState>,
 }
 
@@ -156,7 +167,7 @@ impl Subscriber {
     /// Serves one connection to its end, and says why it ended.
     async fn serve(&self, mut connection: Connection, lifecycle: &Lifecycle) -> RedisError {
         let messages = connection.client.message_rx();
-        let receiver = Receiver { prefix: self.prefix.clone(), sink: Arc::clone(&self.sink) };
+        let (intake, sink) = (Arc::clone(&self.intake), Arc::clone(&self.sink));
         let (running, mut ended) = oneshot::channel::<()>();
         let (stop, stopped) = oneshot::channel::<()>();
         let own = lifecycle.clone();
@@ -164,7 +175,7 @@ impl Subscriber {
             let _running = running;
             // The library keeps its channel open when nobody is left to say good-bye to Redis.
             tokio::select! {
-                () = receiver.run(messages) => {}
+                () = intake.receive(messages, &*sink) => {}
                 () = own.stopping() => {}
                 _ = stopped => {}
             }
@@ -258,36 +269,6 @@ impl Subscriber {
         // The same reason again is no news.
         if changed {
             tracing::warn!(reason, retry_in_s = retry_in.as_secs_f64(), "redis cannot be reached; trying again");
-        }
-    }
-}
-
-/// Takes messages from the client library and hands them on without waiting for anything.
-struct Receiver {
-    prefix: String,
-    sink: Arc<dyn Sink>,
-}
-
-impl Receiver {
-    async fn run(&self, mut messages: broadcast::Receiver<Message>) {
-        loop {
-            match messages.recv().await {
-                Ok(message) => self.hand_on(&message),
-                Err(broadcast::error::RecvError::Lagged(lost)) => {
-                    tracing::error!(messages = lost, "events were lost: the receive loop did not keep up with redis");
-                    self.sink.lagged(lost);
-                }
-                Err(broadcast::error::RecvError::Closed) => return,
-            }
-        }
-    }
-
-    fn hand_on(&self, message: &Message) {
-        let Some(channel) = message.channel.strip_prefix(&self.prefix) else { return };
-        match &message.value {
-            Value::String(text) => self.sink.receive(channel, text),
-            Value::Bytes(bytes) => self.sink.receive(channel, &String::from_utf8_lossy(bytes)),
-            other => self.sink.receive(channel, &other.as_string().unwrap_or_default()),
         }
     }
 }
