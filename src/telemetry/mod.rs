@@ -3,5 +3,9 @@
 mod exposition;
 pub mod logs;
 pub mod metrics;
+mod plain_words;
+mod reminder;
 
 pub use metrics::Metrics;
+pub use plain_words::{concerns_tls, plain_words};
+pub use reminder::Reminder;

@@ -13,8 +13,9 @@ use futures_util::FutureExt;
 
 use super::{
     RedisConfig, RedisError,
-    connection::{Connection, Use, describe, explain},
+    connection::{Connection, Use},
     redis::{heard, ping, prefix},
+    trouble::{describe, not_permitted},
 };
 
 /// The beginning of a channel that nobody else subscribes to.
@@ -52,7 +53,7 @@ async fn ensure_subscribed(config: &RedisConfig, channel: String) -> Result<(), 
     connection.close().await;
     match subscribers {
         Ok(subscribers) if subscribers.get(&channel) == Some(&0) => {
-            Err(explain(config, format!("this user may not subscribe to channels such as {channel}")))
+            Err(not_permitted(config, &format!("it may not subscribe to channels such as {channel}")))
         }
         // This user may not ask.
         _ => Ok(()),

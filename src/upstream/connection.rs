@@ -12,7 +12,7 @@ use fred::{
 };
 use tokio::sync::broadcast;
 
-use super::{RedisAddress, RedisConfig};
+use super::{RedisAddress, RedisConfig, RedisError, trouble::describe};
 
 /// Messages that may wait between fred and the receive loop. Beyond it fred skips the oldest, which is counted. fred
 /// allocates this many places for each of eight kinds of news, so only where it is needed.
@@ -31,15 +31,6 @@ pub(super) const COMMAND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Redis may owe an answer before its connection is given up. Shorter than a command's time-out, so that it is
 /// the connection that ends, and nothing of it can arrive later.
 const SILENCE: Duration = Duration::from_secs(4);
-
-/// What went wrong at Redis, in words for an operator.
-#[derive(Debug, thiserror::Error)]
-#[error("redis at {address} ({variable}): {cause}")]
-pub struct RedisError {
-    address: String,
-    variable: &'static str,
-    cause: String,
-}
 
 /// What a client is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,12 +117,4 @@ fn limit(builder: &mut Builder, purpose: Use) {
     if purpose == Use::Keys {
         builder.set_policy(ReconnectPolicy::new_exponential(0, 100, 2_000, 2));
     }
-}
-
-pub(super) fn describe(config: &RedisConfig, error: &Error) -> RedisError {
-    explain(config, error.to_string())
-}
-
-pub(super) fn explain(config: &RedisConfig, cause: String) -> RedisError {
-    RedisError { address: config.address.to_string(), variable: config.variable, cause }
 }

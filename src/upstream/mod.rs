@@ -6,6 +6,7 @@ mod connection;
 mod embedded;
 mod intake;
 mod redis;
+mod trouble;
 mod wanted;
 
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use tokio::sync::watch;
 
 pub use address::{RedisAddress, RedisConfig};
 pub use by_hand::{Probe, probe, publish};
-pub use connection::RedisError;
 pub use embedded::Embedded;
 pub use redis::Redis;
+pub use trouble::RedisError;
 
 use crate::domain::Channel;
 

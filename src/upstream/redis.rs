@@ -15,15 +15,21 @@ use fred::{
     types::Value,
 };
 use futures_util::{FutureExt, future::BoxFuture};
+use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::{
     LinkState, RedisConfig, RedisError, Sink,
-    connection::{COMMAND_TIMEOUT, Connection, Use, client, describe, explain},
+    connection::{COMMAND_TIMEOUT, Connection, Use, client},
     intake::Intake,
+    trouble::{describe, explain},
     wanted::{Changes, Wanted},
 };
-use crate::{domain::Channel, lifecycle::Lifecycle, telemetry::Metrics};
+use crate::{
+    domain::Channel,
+    lifecycle::Lifecycle,
+    telemetry::{Metrics, Reminder},
+};
 
 /// Channels named by one SUBSCRIBE or UNSUBSCRIBE, keys set by one pipeline.
 const BATCH: usize = 1_000;
@@ -62,7 +68,7 @@ impl Redis {
         lifecycle: &Lifecycle,
     ) -> Result<Self, RedisError> {
         let wanted = Arc::<Wanted>::default();
-        let down = LinkState::Down { since: Instant::now(), reason: "not connected yet".to_owned() };
+        let down = LinkState::Down { since: Instant::now(), reason: "redis has not been reached yet".to_owned() };
         let (state, watcher) = watch::channel(down);
         let keys = client(&config, Use::Keys)?;
         // Its connection loop ends with the process; commands fail in time while it is not connected.
@@ -77,8 +83,16 @@ impl Redis {
                 () = own.stopping() => {}
             }
         });
-        let subscriber =
-            Subscriber { config: config.clone(), prefix, sink, metrics, wanted: Arc::clone(&wanted), intake, state };
+        let subscriber = Subscriber {
+            config: config.clone(),
+            prefix,
+            sink,
+            metrics,
+            wanted: Arc::clone(&wanted),
+            intake,
+            state,
+            reminder: Mutex::default(),
+        };
         let own = lifecycle.clone();
         lifecycle.spawn_essential("redis subscriber", async move {
             tokio::select! {
@@ -100,16 +114,26 @@ impl Redis {
     /// Waits until events come and keys can be set: two connections.
     pub(super) async fn ready(&self) {
         let _ = self.state().wait_for(|state| matches!(state, LinkState::Up)).await;
+        let (since, mut reminder) = (Instant::now(), Reminder::default());
+        let mut errors = self.keys.error_rx();
+        let mut reason = explain(&self.config, "has not taken a second connection, for keys, yet");
         while !self.keys.is_connected() {
             // The library tells a connection only to those who wait already.
             let _ = tokio::time::timeout(FIRST_BACKOFF, self.keys.wait_for_connect()).await;
+            while let Ok((error, _)) = errors.try_recv() {
+                reason = describe(&self.config, &error);
+            }
+            let waited_s = since.elapsed().as_secs();
+            if since.elapsed() > COMMAND_TIMEOUT && reminder.is_due(&reason.to_string()) {
+                tracing::warn!(%reason, waited_s, "keys cannot be set at redis yet; trying again");
+            }
         }
     }
 
     pub(super) async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
         // The library would keep commands for later, without bound.
         if !self.keys.is_connected() {
-            return Err(explain(&self.config, "not connected".to_owned()));
+            return Err(explain(&self.config, "is not connected"));
         }
         let prefix = prefix(&self.config);
         for batch in batches(channels) {
@@ -135,6 +159,7 @@ struct Subscriber {
     wanted: Arc<Wanted>,
     intake: Arc<Intake>,
     state: watch::Sender<LinkState>,
+    reminder: Mutex<Reminder>,
 }
 
 impl Subscriber {
@@ -185,9 +210,9 @@ impl Subscriber {
             cause = self.watch_over(&connection.client) => cause,
             error = connection.errors.recv() => match error {
                 Ok((error, _)) => describe(&self.config, &error),
-                Err(_) => explain(&self.config, "the connection was lost".to_owned()),
+                Err(_) => explain(&self.config, "closed the connection"),
             },
-            _ = &mut ended => explain(&self.config, "the receive loop ended".to_owned()),
+            _ = &mut ended => explain(&self.config, "is not read any more"),
         };
         connection.close().await;
         // What was received before the break is handed on before anything of the next connection.
@@ -202,8 +227,7 @@ impl Subscriber {
     async fn keep_subscribed(&self, client: &Client) -> RedisError {
         let result: Result<std::convert::Infallible, RedisError> = async {
             self.tell(client, Changes { subscribe: self.wanted.all(), unsubscribe: Vec::new() }).await?;
-            tracing::info!(address = %self.config.address, "connected to redis");
-            self.state.send_replace(LinkState::Up);
+            self.mark_up();
             // Only now does nothing pass unheard any more.
             self.sink.interrupted();
             loop {
@@ -251,24 +275,40 @@ impl Subscriber {
                 }
             }
             if silent == SILENT_MOMENTS {
-                return explain(&self.config, format!("no answer within {} s", (MOMENT * SILENT_MOMENTS).as_secs()));
+                return explain(
+                    &self.config,
+                    format!("did not answer within {} s", (MOMENT * SILENT_MOMENTS).as_secs()),
+                );
             }
         }
     }
 
+    fn mark_up(&self) {
+        self.reminder.lock().forget();
+        let down_s = match self.state.send_replace(LinkState::Up) {
+            LinkState::Down { since, .. } => since.elapsed().as_secs(),
+            LinkState::Up => 0,
+        };
+        tracing::info!(address = %self.config.address, down_s, "connected to redis");
+    }
+
     fn mark_down(&self, cause: &RedisError, retry_in: Duration) {
         let reason = cause.to_string();
-        let changed = self.state.send_if_modified(|state| {
-            let (since, known) = match state {
-                LinkState::Up => (Instant::now(), false),
-                LinkState::Down { since, reason: before } => (*since, *before == reason),
+        let mut since = Instant::now();
+        self.state.send_if_modified(|state| {
+            let known = match state {
+                LinkState::Up => false,
+                LinkState::Down { since: before, reason: known } => {
+                    since = *before;
+                    *known == reason
+                }
             };
             *state = LinkState::Down { since, reason: reason.clone() };
             !known
         });
-        // The same reason again is no news.
-        if changed {
-            tracing::warn!(reason, retry_in_s = retry_in.as_secs_f64(), "redis cannot be reached; trying again");
+        if self.reminder.lock().is_due(&reason) {
+            let (down_s, retry_in_s) = (since.elapsed().as_secs(), retry_in.as_secs_f64());
+            tracing::warn!(reason, down_s, retry_in_s, "redis cannot be used; trying again");
         }
     }
 }

@@ -135,7 +135,7 @@ async fn a_redis_that_is_not_there_or_refuses_fails() {
     // A user who may do nothing but subscribe to other channels.
     redis.command(&["ACL", "SETUSER", "narrow", "on", ">pw", "~*", "resetchannels", "&other:*", "+@all"]).await;
     let narrow = check(Server::options(&redis, &db).env("REDIS_USER", "narrow").env("REDIS_PASSWORD", "pw")).await;
-    line(&narrow, "failed", "REDIS_HOST");
+    line(&narrow, "failed", "REDIS_USER");
     line(&narrow, "ok", "every table and column");
     for ended in [away, narrow] {
         assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
