@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::Instant,
+};
 
 use crate::{
     config::Config,
@@ -14,7 +17,7 @@ use crate::{
     lifecycle::Lifecycle,
     relay,
     store::{Database, Postgres, Store},
-    telemetry::Metrics,
+    telemetry::{Metrics, Reminder},
     upstream::{Embedded, Redis, Upstream},
 };
 
@@ -89,7 +92,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
     let upstream = Upstream::Redis(redis);
     let ready = async {
-        tokio::join!(upstream.ready(), database_ready(&database, config.database.variable));
+        tokio::join!(upstream.ready(), database_ready(&database));
     };
     tokio::select! {
         () = stop.received() => {
@@ -115,15 +118,20 @@ pub async fn start_embedded(
     Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)))
 }
 
-async fn database_ready(database: &Database, variable: &'static str) {
+/// Waits until the database takes connections. What it waits for is told at once, and then once a minute.
+async fn database_ready(database: &Database) {
+    let (since, mut reminder) = (Instant::now(), Reminder::default());
     let mut backoff = Duration::from_millis(250);
     loop {
-        match database.probe().await {
-            Ok(()) => return tracing::info!(address = database.address(), "connected to postgresql"),
-            Err(error) => {
-                let retry_in_s = backoff.as_secs_f64();
-                tracing::warn!(%error, variable, retry_in_s, "postgresql cannot be used yet; trying again");
-            }
+        let probed = database.probe().await;
+        let down_s = since.elapsed().as_secs();
+        let reason = match probed {
+            Ok(()) => return tracing::info!(address = database.address(), down_s, "connected to postgresql"),
+            Err(error) => error.to_string(),
+        };
+        if reminder.is_due(&reason) {
+            let retry_in_s = backoff.as_secs_f64();
+            tracing::warn!(reason, down_s, retry_in_s, "postgresql cannot be used yet; trying again");
         }
         tokio::time::sleep(backoff).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
@@ -191,3 +199,6 @@ pub fn raise_file_limit() {
         tracing::warn!(%error, limit = limit.current, "the limit of open files stays as it is");
     }
 }
+
+#[cfg(test)]
+mod tests;

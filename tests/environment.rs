@@ -18,6 +18,8 @@ mod logging;
 mod pgbouncer;
 #[path = "environment/redis.rs"]
 mod redis;
+#[path = "environment/refusals_of_postgresql.rs"]
+mod refusals_of_postgresql;
 #[path = "environment/refusals_of_redis.rs"]
 mod refusals_of_redis;
 #[path = "environment/sentinel.rs"]

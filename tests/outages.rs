@@ -4,6 +4,8 @@ mod support;
 
 #[path = "outages/burst.rs"]
 mod burst;
+#[path = "outages/newcomers.rs"]
+mod newcomers;
 #[path = "outages/postgres.rs"]
 mod postgres;
 #[path = "outages/proxy.rs"]

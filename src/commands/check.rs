@@ -77,12 +77,12 @@ impl Report {
 
     async fn database(&mut self, config: &Config) {
         let database = Database::new(&config.database, Metrics::default().into());
-        let (address, variable) = (config.database.address(), config.database.variable);
+        let address = config.database.address();
         match database.version().await {
             Ok((version, latency)) => {
                 println!("ok       postgresql at {address}: {version}, {:.1} ms", latency.as_secs_f64() * 1e3);
             }
-            Err(error) => return self.fail(&format!("{error} ({variable})")),
+            Err(error) => return self.fail(&error),
         }
         match database.missing_columns().await {
             Ok(missing) if missing.is_empty() => println!("ok       every table and column that the server reads"),

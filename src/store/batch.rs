@@ -5,7 +5,7 @@ use std::{future::Future, time::Duration};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
-use crate::lifecycle::Lifecycle;
+use crate::{lifecycle::Lifecycle, telemetry::Reminder};
 
 /// Look-ups that may wait to be sent. Beyond it callers wait to be let in, within their own time limit.
 const QUEUE: usize = 4_096;
@@ -62,6 +62,7 @@ where
     Fut: Future<Output = Result<Vec<A>, StoreError>>,
 {
     let mut batch = Vec::new();
+    let (mut reminder, mut failed) = (Reminder::default(), 0);
     loop {
         let received = waiting.lock().await.recv_many(&mut batch, LARGEST_BATCH).await;
         if received == 0 {
@@ -74,13 +75,17 @@ where
         }
         match look_up(questions).await {
             Ok(found) => {
+                reminder.forget();
                 debug_assert_eq!(found.len(), answers.len(), "every question has an answer");
                 for (answer, found) in answers.into_iter().zip(found) {
                     let _ = answer.send(Ok(found));
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, lookups = answers.len(), "accounts could not be looked up");
+                failed += answers.len();
+                if reminder.is_due(&error.to_string()) {
+                    tracing::warn!(%error, lookups = std::mem::take(&mut failed), "accounts could not be looked up");
+                }
                 for answer in answers {
                     let _ = answer.send(Err(error.clone()));
                 }

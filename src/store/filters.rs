@@ -18,7 +18,7 @@ impl Postgres {
         &self,
         accounts: &[AccountId],
     ) -> Result<HashMap<AccountId, Vec<CustomFilter>>, StoreError> {
-        let rows = self.database.rows(statement(accounts)).await?;
+        let rows = self.database.rows_patiently(statement(accounts)).await?;
         gather(&rows).map_err(|error| self.database.describe(&error))
     }
 }

@@ -1,12 +1,14 @@
 //! What PostgreSQL knows: tokens, lists, settings, relations, filters; and, for the demo, the same from memory.
 
 mod batch;
+mod connections;
 mod embedded;
 mod filters;
 mod literal;
 mod lookups;
 mod pool;
 mod screening;
+mod trouble;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,12 +24,12 @@ use crate::domain::{AccountId, ListId, Refusal, Viewer, filter::CustomFilter, st
 /// Why something could not be looked up.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database cannot be reached, or did not answer in time.
-    #[error("the database at {address} cannot be reached: {cause}")]
+    /// The database cannot be reached, serves nobody, or did not answer in time.
+    #[error("the database at {address} {cause}")]
     Unreachable {
         /// Where it should be.
         address: Arc<str>,
-        /// What happened.
+        /// What it does, why, and in brackets the variables to look at.
         cause: Arc<str>,
     },
     /// The database was reached and refused the statement.

@@ -1,4 +1,4 @@
-//! Connections to PostgreSQL, and statements sent over them.
+//! How PostgreSQL is reached, and statements sent to it.
 
 use std::{
     collections::HashSet,
@@ -7,25 +7,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::FutureExt;
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, PgPool, Row,
-    pool::PoolConnection,
-    postgres::{PgConnectOptions, PgPoolOptions, PgRow, PgSslMode},
+    AssertSqlSafe, ConnectOptions, Executor, Row,
+    postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
 
-use super::StoreError;
+use super::{
+    StoreError,
+    connections::{ACQUIRE_TIMEOUT, Connections},
+    trouble::Trouble,
+};
 use crate::telemetry::Metrics;
-
-/// How long a statement waits for a connection, as in the Node server.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a statement may take.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a connection that was idle may take to answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// For how long a server that refuses is tried again where nobody wants to know at once.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How PostgreSQL is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -107,12 +106,12 @@ impl DatabaseConfig {
     }
 }
 
-/// The pool of connections.
+/// The database, and a pool of connections to it.
 #[derive(Clone, Debug)]
 pub struct Database {
-    pool: PgPool,
+    connections: Arc<Connections>,
     options: Arc<PgConnectOptions>,
-    address: Arc<str>,
+    trouble: Arc<Trouble>,
     metrics: Arc<Metrics>,
 }
 
@@ -120,38 +119,45 @@ impl Database {
     /// A pool that connects when it is first used.
     pub fn new(config: &DatabaseConfig, metrics: Arc<Metrics>) -> Self {
         let options = config.options();
-        let pool = PgPoolOptions::new()
-            .max_connections(config.pool)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .before_acquire(|connection, _| is_alive(connection).boxed())
-            .connect_lazy_with(options.clone());
-        Self { pool, options: Arc::new(options), address: config.address().into(), metrics }
+        let connections = Connections::new(options.clone(), config.pool);
+        Self { connections, options: Arc::new(options), trouble: Arc::new(Trouble::new(config)), metrics }
     }
 
-    /// The rows of one statement, which is sent as it stands.
+    /// The rows of one statement, which is sent as it stands. A server that refuses is told of at once.
     pub(super) async fn rows(&self, statement: String) -> Result<Vec<PgRow>, StoreError> {
+        self.rows_within(Duration::ZERO, statement).await
+    }
+
+    /// The rows of one statement, which is sent as it stands. A server that refuses may soon be back: it is tried again
+    /// for a while.
+    pub(super) async fn rows_patiently(&self, statement: String) -> Result<Vec<PgRow>, StoreError> {
+        self.rows_within(PATIENCE, statement).await
+    }
+
+    async fn rows_within(&self, patience: Duration, statement: String) -> Result<Vec<PgRow>, StoreError> {
         let waiting = Waiting::new(&self.metrics.pg_pool.waiting);
-        let acquired = self.pool.acquire().await;
+        let acquired = self.connections.acquire(patience).await;
         drop(waiting);
-        let mut lease = Lease(Some(acquired.map_err(|error| self.describe(&error))?));
-        let connection = lease.0.as_deref_mut().expect("the lease holds its connection until it is released");
-        let fetching = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
+        let mut lease = acquired.map_err(|reason| self.trouble.no_connection(&reason))?;
+        let fetching = lease.connection().fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
         let Ok(rows) = tokio::time::timeout(STATEMENT_TIMEOUT, fetching).await else { return Err(self.late()) };
-        lease.release();
+        // After a word of the server the connection still works.
+        if rows.as_ref().map_or_else(|error| error.as_database_error().is_some(), |_| true) {
+            lease.release();
+        }
         rows.map_err(|error| self.describe(&error))
     }
 
     /// Where the database is, for messages.
     pub fn address(&self) -> &str {
-        &self.address
+        self.trouble.address()
     }
 
-    /// Connects, apart from the pool: what goes wrong is told at once and in the server's words.
+    /// Connects, apart from the pool: what goes wrong is told at once.
     pub async fn probe(&self) -> Result<(), StoreError> {
         match tokio::time::timeout(ACQUIRE_TIMEOUT, self.options.connect()).await {
             Ok(connected) => connected.map(drop).map_err(|error| self.describe(&error)),
-            Err(_) => Err(self.late()),
+            Err(_) => Err(self.trouble.silent()),
         }
     }
 
@@ -181,8 +187,9 @@ impl Database {
 
     /// Brings the metrics of the pool up to date.
     pub fn observe(&self) {
-        self.metrics.pg_pool.total.set(i64::from(self.pool.size()));
-        self.metrics.pg_pool.idle.set(self.pool.num_idle() as i64);
+        let count = |connections: usize| i64::try_from(connections).unwrap_or(i64::MAX);
+        self.metrics.pg_pool.total.set(count(self.connections.open()));
+        self.metrics.pg_pool.idle.set(count(self.connections.idle()));
     }
 
     /// A time limit for a look-up that shares a statement with others: long enough to wait for a connection.
@@ -192,34 +199,12 @@ impl Database {
 
     /// The error of a look-up that did not come back within its limit.
     pub(super) fn late(&self) -> StoreError {
-        let cause = format!("no answer within {} s", ACQUIRE_TIMEOUT.as_secs());
-        StoreError::Unreachable { address: Arc::clone(&self.address), cause: cause.into() }
+        self.trouble.slow()
     }
 
     pub(super) fn describe(&self, error: &sqlx::Error) -> StoreError {
-        let cause = match error {
-            sqlx::Error::PoolTimedOut => format!(
-                "no connection within {} s: the server accepts none, or all of DB_POOL are in use",
-                ACQUIRE_TIMEOUT.as_secs()
-            ),
-            error => error.to_string(),
-        };
-        let (address, cause) = (Arc::clone(&self.address), Arc::from(cause));
-        match error {
-            sqlx::Error::Database(refused) if !is_outage(refused.code().as_deref()) => {
-                StoreError::Failed { address, cause }
-            }
-            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
-                StoreError::Failed { address, cause }
-            }
-            _ => StoreError::Unreachable { address, cause },
-        }
+        self.trouble.describe(error)
     }
-}
-
-/// Whether a connection that was idle still works. One that a firewall dropped silently must not hold up whoever gets it.
-async fn is_alive(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    Ok(matches!(tokio::time::timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(()))))
 }
 
 /// Counts a statement that waits for a connection, also if it stops waiting because nobody wants it any more.
@@ -236,36 +221,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
-}
-
-/// A connection with a statement under way. If the statement is given up, nobody knows when its answer would come, and
-/// the connection is closed instead of going back to the pool.
-struct Lease(Option<PoolConnection<sqlx::Postgres>>);
-
-impl Lease {
-    fn release(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
-        }
-    }
-}
-
-/// Error codes of a server that cannot serve at all (PostgreSQL documentation, appendix A): connection exceptions (08),
-/// invalid authorisation (28), no such database (3D), too many connections (53300), shutting or starting up (57P).
-fn is_outage(code: Option<&str>) -> bool {
-    code.is_some_and(|code| {
-        code.starts_with("08")
-            || code.starts_with("28")
-            || code.starts_with("3D")
-            || code.starts_with("57P")
-            || code == "53300"
-    })
 }
 
 /// Every column that the server reads, by table.

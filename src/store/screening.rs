@@ -9,7 +9,7 @@ use crate::domain::AccountId;
 
 impl Postgres {
     pub(super) async fn hidden_from(&self, relations: &Relations) -> Result<HashSet<AccountId>, StoreError> {
-        let rows = self.database.rows(statement(relations)).await?;
+        let rows = self.database.rows_patiently(statement(relations)).await?;
         let hidden: Result<_, sqlx::Error> = rows.iter().map(|row| row.try_get(0).map(AccountId)).collect();
         hidden.map_err(|error| self.database.describe(&error))
     }

@@ -109,7 +109,7 @@ async fn role_and_password_are_those_of_the_variables() {
     assert!(without_user.status.success(), "mastodon is the default: {}", without_user.text());
     for (name, value) in [("DB_USER", "nobody"), ("DB_PASS", "wrong"), ("DB_PASS", "")] {
         let ended = check(Server::options(&redis, &db).env(name, value)).await;
-        assert!(!ended.status.success() && ended.text().contains("(DB_HOST)"), "{name}: {}", ended.text());
+        assert!(!ended.status.success() && ended.text().contains("(DB_USER and DB_PASS)"), "{name}: {}", ended.text());
     }
 }
 
