@@ -169,7 +169,8 @@ impl Parts {
     /// Begins a session; it ends when the membership is dropped.
     pub(super) fn begin_session(&self, viewer: Viewer, transport: Transport, address: Option<IpAddr>) -> Membership {
         let session = Arc::new(SessionHandle::new(viewer, transport));
-        tracing::debug!(transport = transport.label(), account = session.viewer.account.0, ?address, "session opened");
+        let address = address.map(tracing::field::display);
+        tracing::debug!(transport = transport.label(), account = session.viewer.account.0, address, "session opened");
         Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
     }
 }
