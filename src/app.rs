@@ -126,7 +126,10 @@ async fn database_ready(database: &Database) {
         let probed = database.probe().await;
         let down_s = since.elapsed().as_secs();
         let reason = match probed {
-            Ok(()) => return tracing::info!(address = database.address(), down_s, "connected to postgresql"),
+            Ok(()) => {
+                tracing::info!(address = database.address(), down_s, "connected to postgresql");
+                return warn_of_missing_columns(database).await;
+            }
             Err(error) => error.to_string(),
         };
         if reminder.is_due(&reason) {
@@ -135,6 +138,22 @@ async fn database_ready(database: &Database) {
         }
         tokio::time::sleep(backoff).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);
+    }
+}
+
+/// A server without some table still serves what does not need it; its operator should know before its users do.
+async fn warn_of_missing_columns(database: &Database) {
+    match database.missing_columns().await {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            let (tables, columns) = (missing.tables.join(", "), missing.columns.join(", "));
+            tracing::warn!(
+                tables,
+                columns,
+                "this database lacks tables or columns of Mastodon; what needs them will fail (see flodgatt check)"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "nobody knows whether every table and column is there"),
     }
 }
 

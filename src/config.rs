@@ -6,10 +6,15 @@ mod environment;
 mod redis;
 mod variables;
 
-use std::path::PathBuf;
+use std::{
+    net::IpAddr,
+    num::{IntErrorKind, ParseIntError},
+    path::PathBuf,
+    str::FromStr,
+};
 
 pub use environment::{Environment, Origin};
-pub use variables::{VARIABLES, Variable, libpq, replaced_by};
+pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by};
 
 use crate::{
     http::{ListenAddress, TrustedProxies},
@@ -83,9 +88,24 @@ pub fn listen_address(environment: &Environment) -> Result<ListenAddress, Config
     if let Some(path) = environment.get("SOCKET") {
         return Ok(ListenAddress::Unix(PathBuf::from(path)));
     }
+    if let Some(path) = environment.get("PORT").filter(|port| port.contains('/')) {
+        return Err(ConfigError::new("PORT", format!("{path:?} is a path: set SOCKET to listen on a unix socket")));
+    }
     // An empty BIND means all addresses, unlike a missing one.
     let host = environment.given("BIND").unwrap_or("127.0.0.1");
-    Ok(ListenAddress::Tcp(bare(host).to_owned(), number(environment, "PORT", 4000)?))
+    if !may_be_host(bare(host)) {
+        let allowed = "give an IPv4 or IPv6 address or a host name, without port (PORT), or nothing for all addresses";
+        return Err(ConfigError::new("BIND", format!("{host:?} is no address; {allowed}")));
+    }
+    Ok(ListenAddress::Tcp(bare(host).to_owned(), port(environment, "PORT", 4000)?))
+}
+
+/// Whether it is empty, an address, or could be the name of a host.
+fn may_be_host(text: &str) -> bool {
+    // An IPv6 address may name its interface (RFC 4007).
+    let without_zone = text.split_once('%').map_or(text, |(address, _)| address);
+    without_zone.parse::<IpAddr>().is_ok()
+        || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'))
 }
 
 fn trusted_proxies(environment: &Environment) -> Result<TrustedProxies, ConfigError> {
@@ -115,10 +135,24 @@ fn bare(host: &str) -> &str {
 /// A number within the range of its type.
 fn number<N>(environment: &Environment, variable: &'static str, default: N) -> Result<N, ConfigError>
 where
-    N: std::str::FromStr + Copy,
+    N: FromStr<Err = ParseIntError>,
 {
     environment.get(variable).map_or(Ok(default), |value| {
-        value.trim().parse().map_err(|_| ConfigError::new(variable, format!("{value:?} is not a valid number")))
+        value.trim().parse().map_err(|error: ParseIntError| {
+            let problem = match error.kind() {
+                IntErrorKind::PosOverflow => "is too large",
+                _ => "is not a whole number from 0 on",
+            };
+            ConfigError::new(variable, format!("{value:?} {problem}"))
+        })
+    })
+}
+
+/// A port.
+fn port(environment: &Environment, variable: &'static str, default: u16) -> Result<u16, ConfigError> {
+    number(environment, variable, default).map_err(|_| {
+        let value = environment.get(variable).unwrap_or_default();
+        ConfigError::new(variable, format!("{value:?} is no port: a whole number up to 65535"))
     })
 }
 

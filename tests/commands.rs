@@ -54,6 +54,19 @@ async fn serve_is_what_it_does_without_a_command() {
 }
 
 #[tokio::test]
+async fn serve_warns_once_of_missing_tables_and_columns_and_serves() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    db.execute("ALTER TABLE mutes DROP COLUMN expires_at; DROP TABLE custom_filter_keywords").await;
+    let server = Server::start(&redis, &db).await;
+    assert_eq!(server.get("/api/v1/streaming/health").await.text(), "OK");
+    let logs = server.logs();
+    let warnings: Vec<_> = logs.iter().filter(|line| line.level() == "WARN").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].field("tables"), "custom_filter_keywords");
+    assert_eq!(warnings[0].field("columns"), "mutes.expires_at");
+}
+
+#[tokio::test]
 async fn a_demo_with_a_taken_port_names_the_option_to_change_it() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

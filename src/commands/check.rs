@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{
     config::{self, Config, Environment, Origin, VARIABLES, Variable},
-    store::Database,
+    store::{Database, DatabaseConfig, Missing},
     telemetry::Metrics,
     upstream,
 };
@@ -31,7 +31,10 @@ pub async fn check() -> anyhow::Result<()> {
 fn print_variables(environment: &Environment) {
     match environment.file() {
         Some(path) => println!("file     {} was read", path.display()),
-        None => println!("file     no dotenv file in this folder"),
+        None => println!("file     no dotenv file was read from this folder"),
+    }
+    if let Some(hint) = super::unread_file(environment) {
+        println!("hint     {hint}");
     }
     for variable in VARIABLES {
         print_variable(environment, variable);
@@ -44,18 +47,26 @@ fn print_variable(environment: &Environment, variable: &Variable) {
     let source = config::libpq(environment, name).unwrap_or(name);
     let instead = if source == name { String::new() } else { format!(", in place of {name}") };
     let replaced = config::replaced_by(environment, name);
-    match (environment.given(source), environment.origin(source), replaced) {
-        (Some(_), _, Some(other)) => println!("ignored  {name}, as {other} is set"),
-        (Some(value), Some(origin), None) => {
-            let value = if variable.secret { "(set, not shown)" } else { value };
-            let origin = match origin {
-                Origin::Process => "the environment".to_owned(),
-                Origin::File(path) => path.display().to_string(),
-            };
-            println!("set      {source}={value} (from {origin}{instead})");
+    let default = config::default_in_force(environment, variable);
+    match (environment.given(source).zip(environment.origin(source)), replaced, default) {
+        (Some(_), Some(other), _) => println!("ignored  {name}, as {other} is set"),
+        // Empty is as good as not set, but for addresses: all of them.
+        (Some(("", origin)), None, Some(default)) if name != "BIND" => {
+            println!("default  {name}={default} ({name} is empty in {})", place(origin));
         }
-        (None, _, None) if !variable.default.is_empty() => println!("default  {name}={}", variable.default),
-        _ => {}
+        (Some((value, origin)), None, _) => {
+            let value = if variable.secret { "(set, not shown)" } else { value };
+            println!("set      {source}={value} (from {}{instead})", place(origin));
+        }
+        (None, None, Some(default)) => println!("default  {name}={default}"),
+        (None, ..) => {}
+    }
+}
+
+fn place(origin: &Origin) -> String {
+    match origin {
+        Origin::Process => "the environment".to_owned(),
+        Origin::File(path) => path.display().to_string(),
     }
 }
 
@@ -86,13 +97,21 @@ impl Report {
         }
         match database.missing_columns().await {
             Ok(missing) if missing.is_empty() => println!("ok       every table and column that the server reads"),
-            Ok(missing) => {
-                for column in missing {
-                    self.fail(&format!("postgresql at {address} has no column {column}: is this Mastodon's database?"));
-                }
-            }
+            Ok(missing) => self.missing(&missing, &config.database),
             Err(error) => self.fail(&error),
         }
+    }
+
+    fn missing(&mut self, missing: &Missing, config: &DatabaseConfig) {
+        let (database, address) = (&config.name, config.address());
+        for table in &missing.tables {
+            self.fail(&format!("no table {table} in database {database} at {address}"));
+        }
+        for column in &missing.columns {
+            self.fail(&format!("no column {column} in database {database} at {address}"));
+        }
+        let variable = if config.variable == "DATABASE_URL" { "DATABASE_URL" } else { "DB_NAME" };
+        println!("hint     either {variable} names another database than Mastodon's, or rails db:migrate has not run");
     }
 
     fn file_limit(&mut self) {

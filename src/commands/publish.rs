@@ -18,7 +18,8 @@ pub struct PublishOptions {
 
 /// Publishes one message at the configured Redis and says how many subscribers got it.
 pub async fn publish(options: PublishOptions) -> anyhow::Result<()> {
-    let config = Config::read(&super::environment()?)?;
+    let environment = super::environment()?;
+    let config = Config::read(&environment).map_err(|error| super::hinted(&environment, error))?;
     let message = match options.message {
         Some(message) => message,
         None => {
@@ -28,8 +29,10 @@ pub async fn publish(options: PublishOptions) -> anyhow::Result<()> {
         }
     };
     Event::read(&message).context("the server would drop this message")?;
-    let subscribers = upstream::publish(&config.redis, &options.channel, &message).await?;
-    println!("published to {subscribers} subscribers of {}", options.channel);
+    let subscribers = upstream::publish(&config.redis, &options.channel, &message).await;
+    let subscribers = subscribers.map_err(|error| super::hinted(&environment, error))?;
+    let noun = if subscribers == 1 { "subscriber" } else { "subscribers" };
+    println!("published to {subscribers} {noun} of {}", options.channel);
     if subscribers == 0 {
         println!("nobody is subscribed: no client watches a stream of this channel, or the server uses another Redis");
     }

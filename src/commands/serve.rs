@@ -9,8 +9,12 @@ use crate::{
 /// Serves until told to stop.
 pub async fn serve() -> anyhow::Result<()> {
     let environment = super::environment()?;
-    logs::start(config::log_config(&environment)?);
-    let config = Config::read(&environment)?;
+    let hinted = |error| super::hinted(&environment, error);
+    logs::start(config::log_config(&environment).map_err(hinted)?);
+    let config = Config::read(&environment).map_err(hinted)?;
+    if let Some(hint) = super::unread_file(&environment) {
+        tracing::warn!("{hint}");
+    }
     app::raise_file_limit();
     let mut stop = app::StopSignal::listen()?;
     match app::start(&config, &mut stop).await? {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::{ParseError, Url};
 
-use super::{ConfigError, Environment, Mode, bare, mode, number};
+use super::{ConfigError, Environment, Mode, bare, mode, number, port};
 use crate::store::{DatabaseConfig, TlsMode};
 
 pub(super) fn read(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
@@ -25,21 +25,16 @@ pub(super) fn read(environment: &Environment) -> Result<DatabaseConfig, ConfigEr
 
 fn from_parts(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
     let mode = mode(environment);
-    let default_name = match mode {
-        Mode::Production => "mastodon_production",
-        Mode::Development => "mastodon_development",
-        Mode::Other => {
-            return Err(ConfigError::new("NODE_ENV", "other values than production and development need DATABASE_URL"));
-        }
+    let Some(default_name) = default_name(mode) else {
+        return Err(ConfigError::new("NODE_ENV", "other values than production and development need DATABASE_URL"));
     };
     // Developers have their own defaults, as of PostgreSQL's client library.
     let text = |name: &str, libpq: &str, default: &str| {
         let fallback = || environment.get(libpq).filter(|_| mode == Mode::Development);
         environment.get(name).or_else(fallback).unwrap_or(default).to_owned()
     };
-    let port = number(environment, "DB_PORT", 0)?;
-    let port = match (port, mode) {
-        (0, Mode::Development) => number(environment, "PGPORT", 5_432)?,
+    let port = match (port(environment, "DB_PORT", 0)?, mode) {
+        (0, Mode::Development) => port(environment, "PGPORT", 5_432)?,
         (0, _) => 5_432,
         (port, _) => port,
     };
@@ -56,6 +51,15 @@ fn from_parts(environment: &Environment) -> Result<DatabaseConfig, ConfigError> 
         pool: 0,
         variable: "DB_HOST",
     })
+}
+
+/// The database, if nothing names it.
+pub(super) fn default_name(mode: Mode) -> Option<&'static str> {
+    match mode {
+        Mode::Production => Some("mastodon_production"),
+        Mode::Development => Some("mastodon_development"),
+        Mode::Other => None,
+    }
 }
 
 fn tls_mode(name: &str) -> TlsMode {
@@ -87,7 +91,7 @@ fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String
     let or = |part: String, default: &str| if part.is_empty() { default.to_owned() } else { part };
     let host = parameter("host").unwrap_or_else(|| decoded(url.host_str().unwrap_or_default()));
     let port = match parameter("port") {
-        Some(port) => port.parse().map_err(|_| format!("{port:?} is not a port"))?,
+        Some(port) => port.parse().map_err(|_| format!("{port:?} is no port"))?,
         None => url.port().unwrap_or(5_432),
     };
     let user = or(decoded(url.username()), "mastodon");

@@ -22,13 +22,14 @@ pub enum Origin {
 pub struct Environment {
     values: BTreeMap<String, (String, Origin)>,
     file: Option<PathBuf>,
+    unread: Option<PathBuf>,
 }
 
 impl Environment {
     /// Variables from pairs alone.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), (value.into(), Origin::Process)));
-        Self { values: values.collect(), file: None }
+        Self { values: values.collect(), file: None, unread: None }
     }
 
     /// This process's variables and those of the dotenv file in the given folder: `.env.production` if `NODE_ENV` is
@@ -41,8 +42,13 @@ impl Environment {
 
     /// Adds the variables of the dotenv file in the given folder.
     pub fn with_file(mut self, folder: &Path) -> Result<Self, ConfigError> {
-        let name = if self.get("NODE_ENV") == Some("production") { ".env.production" } else { ".env" };
-        let path = folder.join(name);
+        let for_production = folder.join(".env.production");
+        let path = if self.get("NODE_ENV") == Some("production") {
+            for_production
+        } else {
+            self.unread = Some(for_production).filter(|path| path.exists());
+            folder.join(".env")
+        };
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
@@ -70,6 +76,11 @@ impl Environment {
     /// Where a variable was found.
     pub fn origin(&self, name: &str) -> Option<&Origin> {
         self.values.get(name).map(|(_, origin)| origin)
+    }
+
+    /// A `.env.production` that lies there and was not read, since `NODE_ENV` was not `production` when it was looked for.
+    pub fn unread(&self) -> Option<&Path> {
+        self.unread.as_deref()
     }
 
     /// The dotenv file that was read, if there is one.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{ConfigError, Environment, bare, number};
+use super::{ConfigError, Environment, bare, number, port};
 use crate::upstream::{RedisAddress, RedisConfig};
 
 pub(super) fn read(environment: &Environment) -> Result<RedisConfig, ConfigError> {
@@ -27,7 +27,7 @@ fn from_parts(environment: &Environment) -> Result<RedisConfig, ConfigError> {
                 ConfigError::new("REDIS_SENTINEL_MASTER", "REDIS_SENTINELS needs the name of the master")
             })?;
             let address = RedisAddress::Sentinel {
-                hosts: sentinels(list, number(environment, "REDIS_SENTINEL_PORT", 26_379)?)?,
+                hosts: sentinels(list, port(environment, "REDIS_SENTINEL_PORT", 26_379)?)?,
                 master,
                 username: text("REDIS_SENTINEL_USERNAME").or_else(|| username.clone()),
                 password: text("REDIS_SENTINEL_PASSWORD").or_else(|| password.clone()),
@@ -36,7 +36,7 @@ fn from_parts(environment: &Environment) -> Result<RedisConfig, ConfigError> {
         }
         None => {
             let host = text("REDIS_HOST").unwrap_or_else(|| "127.0.0.1".to_owned());
-            (RedisAddress::Tcp(bare(&host).to_owned(), number(environment, "REDIS_PORT", 6_379)?), "REDIS_HOST")
+            (RedisAddress::Tcp(bare(&host).to_owned(), port(environment, "REDIS_PORT", 6_379)?), "REDIS_HOST")
         }
     };
     let database = number(environment, "REDIS_DB", 0)?;

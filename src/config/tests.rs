@@ -92,6 +92,62 @@ fn a_port_is_no_more_than_65535() {
 }
 
 #[test]
+fn what_is_no_port_is_told_with_the_range() {
+    for value in ["65536", "-1", "http"] {
+        let expected = format!("PORT: {value:?} is no port: a whole number up to 65535");
+        assert_eq!(error(&[("PORT", value)]), expected);
+    }
+    assert_eq!(error(&[("DB_POOL", "4294967296")]), r#"DB_POOL: "4294967296" is too large"#);
+}
+
+#[test]
+fn a_path_in_port_belongs_into_socket() {
+    let error = error(&[("PORT", "/run/streaming.sock")]);
+    assert!(error.starts_with("PORT: ") && error.contains("SOCKET"), "{error}");
+    assert_eq!(
+        listen(&[("PORT", "/run/a.sock"), ("SOCKET", "/run/b.sock")]),
+        ListenAddress::Unix("/run/b.sock".into())
+    );
+}
+
+#[test]
+fn a_bind_that_can_be_no_address_is_an_error_that_says_what_can() {
+    for value in ["http://127.0.0.1", "127.0.0.1:4000", "[::1]:4000", "/run/streaming.sock", "a b", "*", "ü"] {
+        let error = error(&[("BIND", value)]);
+        assert!(error.starts_with(&format!("BIND: {value:?} is no address")) && error.contains("IPv6"), "{error}");
+    }
+    for value in ["127.0.0.1", "::", "[::1]", "fe80::1%eth0", "localhost", "node-1.example", "streaming_1"] {
+        assert!(listen_address(&environment(&[("BIND", value)])).is_ok(), "{value}");
+    }
+}
+
+fn in_force(pairs: &[(&str, &str)], name: &str) -> Option<String> {
+    let variable = VARIABLES.iter().find(|variable| variable.name == name).unwrap();
+    default_in_force(&environment(pairs), variable)
+}
+
+#[test]
+fn the_default_in_force_is_that_of_the_mode() {
+    for (mode, database, level) in [
+        ("production", Some("mastodon_production"), "info"),
+        ("development", Some("mastodon_development"), "debug"),
+        ("staging", None, "info"),
+    ] {
+        let pairs = [("NODE_ENV", mode)];
+        assert_eq!(in_force(&pairs, "DB_NAME").as_deref(), database);
+        assert_eq!(in_force(&pairs, "LOG_LEVEL").as_deref(), Some(level));
+    }
+}
+
+#[test]
+fn what_concerns_sentinels_has_a_default_only_where_there_are_some() {
+    let variables = ["REDIS_SENTINEL_PORT", "REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"];
+    assert_eq!(variables.map(|name| in_force(&[("REDIS_USER", "u")], name)), [None, None, None]);
+    let with_sentinels = variables.map(|name| in_force(&[("REDIS_USER", "u"), ("REDIS_SENTINELS", "a")], name));
+    assert_eq!(with_sentinels, [Some("26379".into()), Some("(that of REDIS_USER)".into()), None]);
+}
+
+#[test]
 fn proxies_are_addresses_and_networks() {
     let config = Config::read(&environment(&[("TRUSTED_PROXY_IP", "192.0.2.1, 2001:db8::/32 10.0.0.0/8")])).unwrap();
     let proxies = TrustedProxies::parse("192.0.2.1 2001:db8::/32 10.0.0.0/8").unwrap();
@@ -117,6 +173,11 @@ fn a_variable_of_the_process_counts_more_than_the_file() {
     assert_eq!(developing.origin("BIND"), Some(&Origin::File(folder.join(".env"))));
     assert_eq!((production.given("PORT"), production.given("BIND")), (Some("2"), None));
     assert_eq!(other.given("PORT"), Some("1"));
+    let unread = Some(folder.join(".env.production"));
+    assert_eq!(
+        [&developing, &other, &production].map(|one| one.unread().map(Into::into)),
+        [unread.clone(), unread, None]
+    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What operators can set: the text of `--help`, of the README's table, and of `flodgatt check`.
 
-use super::{Environment, Mode, mode};
+use super::{Environment, Mode, database, mode};
 
 /// An environment variable.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +53,22 @@ pub const VARIABLES: &[Variable] = &[
     variable("REDIS_SENTINEL_USERNAME", "REDIS_USER", "user at the Sentinels"),
     secret("REDIS_SENTINEL_PASSWORD", "REDIS_PASSWORD", "password at the Sentinels"),
 ];
+
+/// The value that counts for a variable that is not set, or empty; none if none does.
+pub fn default_in_force(environment: &Environment, variable: &Variable) -> Option<String> {
+    let (mode, no_sentinels) = (mode(environment), environment.get("REDIS_SENTINELS").is_none());
+    let default = match variable.name {
+        "LOG_LEVEL" if mode == Mode::Development => "debug",
+        "LOG_LEVEL" => "info",
+        "DB_NAME" => database::default_name(mode)?,
+        name if name.starts_with("REDIS_SENTINEL_") && no_sentinels => return None,
+        "REDIS_SENTINEL_USERNAME" | "REDIS_SENTINEL_PASSWORD" => {
+            return environment.get(variable.default).map(|_| format!("(that of {})", variable.default));
+        }
+        _ => variable.default,
+    };
+    Some(default).filter(|default| !default.is_empty()).map(str::to_owned)
+}
 
 /// Which variable counts in place of this one, if one does.
 pub fn replaced_by(environment: &Environment, name: &str) -> Option<&'static str> {

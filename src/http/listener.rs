@@ -67,7 +67,27 @@ impl ListenAddress {
             Self::Tcp(host, port) => TcpListener::bind((host.as_str(), *port)).await.map(BoundListener::Tcp),
             Self::Unix(path) => bind_unix(path).await.map(|listener| BoundListener::Unix(listener, path.clone())),
         };
-        bound.map_err(|cause| ListenError { address: self.clone(), cause })
+        bound.map_err(|cause| ListenError { address: self.clone(), cause: self.explained(cause) })
+    }
+
+    /// The error, with what an operator can do about it where the system's words do not say.
+    fn explained(&self, cause: io::Error) -> io::Error {
+        let advice = match self {
+            Self::Unix(path) if cause.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                format!("the folder {} does not exist", folder.unwrap_or(Path::new(".")).display())
+            }
+            Self::Tcp(_, port) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                format!("{cause}: port {port} takes a privilege (CAP_NET_BIND_SERVICE); those from 1024 on do not")
+            }
+            Self::Tcp(host, _)
+                if cause.kind() == io::ErrorKind::AddrNotAvailable || host.parse::<IpAddr>().is_err() =>
+            {
+                format!("{cause}: BIND has to be an address of this machine, a name of one, or empty for all")
+            }
+            _ => return cause,
+        };
+        io::Error::new(cause.kind(), advice)
     }
 }
 
@@ -83,7 +103,11 @@ async fn bind_all(port: u16) -> io::Result<TcpListener> {
 
 /// A socket file that nobody listens on was left by a process that died, and is replaced; nothing else is.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    if path.symlink_metadata().is_ok_and(|file| file.file_type().is_socket()) {
+    if let Ok(there) = path.symlink_metadata() {
+        if !there.file_type().is_socket() {
+            let problem = "something is there that is no socket, and is left alone; choose another path or remove it";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        }
         match UnixStream::connect(path).await {
             Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
@@ -233,8 +257,27 @@ mod tests {
     async fn a_file_that_is_no_socket_is_left_alone() {
         let folder = Folder::new();
         std::fs::write(folder.socket(), "precious").expect("a file can be written");
-        assert!(ListenAddress::Unix(folder.socket()).bind().await.is_err());
+        let error = ListenAddress::Unix(folder.socket()).bind().await.expect_err("something is there");
+        assert!(!error.is_taken() && error.to_string().contains("no socket"), "{error}");
         assert_eq!(std::fs::read(folder.socket()).expect("the file is there"), b"precious");
+    }
+
+    #[tokio::test]
+    async fn a_socket_in_a_folder_that_is_not_there_is_an_error_that_names_the_folder() {
+        let folder = Folder::new();
+        let path = folder.0.join("missing/streaming.sock");
+        let error = ListenAddress::Unix(path).bind().await.expect_err("there is no such folder");
+        assert!(error.to_string().ends_with("missing does not exist"), "{error}");
+        assert!(error.to_string().contains("SOCKET"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_address_of_no_interface_and_a_name_of_nobody_say_what_bind_may_be() {
+        // An address of nobody (RFC 5737), and a name of nobody (RFC 2606).
+        for host in ["192.0.2.1", "nobody.invalid"] {
+            let error = ListenAddress::Tcp(host.to_owned(), 0).bind().await.expect_err("it is not ours");
+            assert!(error.to_string().contains("BIND has to be an address of this machine"), "{error}");
+        }
     }
 
     #[tokio::test]

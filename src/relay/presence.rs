@@ -61,7 +61,11 @@ where
     while !channels.is_empty() {
         match set(channels).await {
             Ok(()) => return,
-            Err(error) if !failed => tracing::warn!(%error, "keys could not be renewed; trying again"),
+            Err(error) if !failed => tracing::warn!(
+                %error,
+                "the keys subscribed:… could not be set; trying again. After 18 minutes without them Mastodon publishes \
+                 nothing on home feeds"
+            ),
             Err(_) => {}
         }
         failed = true;

@@ -7,6 +7,7 @@ mod filters;
 mod literal;
 mod lookups;
 mod pool;
+mod schema;
 mod screening;
 mod trouble;
 
@@ -18,6 +19,7 @@ use std::{
 pub use embedded::Embedded;
 pub use lookups::Postgres;
 pub use pool::{Database, DatabaseConfig, REQUIRED_COLUMNS, TlsMode};
+pub use schema::Missing;
 
 use crate::domain::{AccountId, ListId, Refusal, Viewer, filter::CustomFilter, stream::Feed};
 

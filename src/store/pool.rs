@@ -14,7 +14,7 @@ use sqlx::{
 };
 
 use super::{
-    StoreError,
+    Missing, StoreError,
     connections::{ACQUIRE_TIMEOUT, Connections},
     trouble::Trouble,
 };
@@ -171,18 +171,23 @@ impl Database {
         Ok((version.map_err(|error| self.describe(&error))?, latency))
     }
 
-    /// Those of the columns in [`REQUIRED_COLUMNS`] that are not there, as `table.column`.
-    pub async fn missing_columns(&self) -> Result<Vec<String>, StoreError> {
-        let statement = "SELECT c.relname || '.' || a.attname AS name FROM pg_attribute a \
-             JOIN pg_class c ON c.oid = a.attrelid \
-             WHERE pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped";
-        let rows = self.rows(statement.to_owned()).await?;
-        let found: Result<HashSet<String>, _> = rows.iter().map(|row| row.try_get("name")).collect();
-        let found = found.map_err(|error| self.describe(&error))?;
-        let required = REQUIRED_COLUMNS.iter();
-        let required =
-            required.flat_map(|(table, columns)| columns.iter().map(move |column| format!("{table}.{column}")));
-        Ok(required.filter(|column| !found.contains(column)).collect())
+    /// What of [`REQUIRED_COLUMNS`] is not there, asked over a connection apart from the pool.
+    pub async fn missing_columns(&self) -> Result<Missing, StoreError> {
+        let tables = REQUIRED_COLUMNS.map(|(table, _)| format!("'{table}'")).join(", ");
+        let statement = format!(
+            "SELECT c.relname::text, a.attname::text FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
+             WHERE c.relname IN ({tables}) AND pg_table_is_visible(c.oid) AND a.attnum > 0 AND NOT a.attisdropped"
+        );
+        let asking = async {
+            let mut connection = self.options.connect().await?;
+            let rows = connection.fetch_all(sqlx::raw_sql(AssertSqlSafe(statement))).await?;
+            connection.close().await?;
+            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<HashSet<_>, sqlx::Error>>()
+        };
+        match tokio::time::timeout(STATEMENT_TIMEOUT, asking).await {
+            Ok(found) => found.map(|found| Missing::among(&found)).map_err(|error| self.describe(&error)),
+            Err(_) => Err(self.late()),
+        }
     }
 
     /// Brings the metrics of the pool up to date.

@@ -48,6 +48,40 @@ async fn each_variable_in_force_is_shown_with_where_it_comes_from() {
 }
 
 #[tokio::test]
+async fn a_default_is_shown_as_the_value_that_it_is_here() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    for (mode, name, level) in
+        [("production", "mastodon_production", "info"), ("development", "mastodon_development", "debug")]
+    {
+        let options = Server::options(&redis, &db).env("NODE_ENV", mode).without("DB_NAME").without("LOG_LEVEL");
+        let ended = check(options.env("REDIS_DB", "").env("BIND", "")).await;
+        assert_eq!(line(&ended, "default", "DB_NAME"), format!("default  DB_NAME={name}"));
+        assert_eq!(line(&ended, "default", "LOG_LEVEL"), format!("default  LOG_LEVEL={level}"));
+        line(&ended, "default", "REDIS_DB=0 (REDIS_DB is empty in the environment)");
+        // Empty means something here: all addresses.
+        line(&ended, "set", "BIND= (from the environment)");
+        assert!(!ended.text().contains("SENTINEL"), "no Sentinel has a part in this: {}", ended.text());
+    }
+}
+
+#[tokio::test]
+async fn a_file_for_production_that_is_not_read_is_told_with_the_cause() {
+    let folder = Folder::new("dotenv");
+    folder.write(".env.production", "REDIS_PORT=no port\n");
+    let bare = || ServerOptions::bare().folder(folder.path()).without("NODE_ENV").env("DB_POOL", "many");
+    for (options, cause) in [
+        (bare(), "NODE_ENV is not set. "),
+        (bare().env("NODE_ENV", "development"), "NODE_ENV is development. "),
+        (bare().env("RAILS_ENV", "production"), "NODE_ENV is not set; RAILS_ENV does not count here. "),
+    ] {
+        let ended = check(options).await;
+        line(&ended, "hint", &format!(".env.production was not read, as {cause}To read it: NODE_ENV=production"));
+    }
+    let production = check(bare().env("NODE_ENV", "production")).await;
+    assert!(!production.text().contains("was not read"), "{}", production.text());
+}
+
+#[tokio::test]
 async fn a_variable_that_another_one_replaces_is_not_in_force() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let options = Server::options(&redis, &db).env("DATABASE_URL", db.url()).env("REDIS_URL", redis.url());
@@ -162,14 +196,22 @@ async fn a_database_that_is_not_there_or_refuses_fails() {
 }
 
 #[tokio::test]
-async fn each_missing_table_and_column_is_named() {
+async fn each_missing_table_and_column_is_named_once_with_a_hint_at_the_cause() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     db.execute("ALTER TABLE users DROP COLUMN chosen_languages; DROP TABLE custom_filter_keywords").await;
-    let ended = check(Server::options(&redis, &db)).await;
-    assert_eq!(ended.status.code(), Some(1));
-    line(&ended, "failed", "no column users.chosen_languages");
-    line(&ended, "failed", "no column custom_filter_keywords.keyword");
-    assert!(!ended.text().contains("users.account_id"), "{}", ended.text());
+    for (options, variable) in [
+        (Server::options(&redis, &db), "DB_NAME"),
+        (Server::options(&redis, &db).env("DATABASE_URL", db.url()), "DATABASE_URL"),
+    ] {
+        let ended = check(options).await;
+        assert_eq!(ended.status.code(), Some(1));
+        line(&ended, "failed", "no column users.chosen_languages in database ");
+        line(&ended, "failed", "no table custom_filter_keywords in database ");
+        let failed = ended.logs.iter().filter(|line| line.text.starts_with("failed")).count();
+        assert_eq!(failed, 2, "{}", ended.text());
+        line(&ended, "hint", &format!("either {variable} names another database than Mastodon's"));
+        line(&ended, "hint", "rails db:migrate");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
+use crate::support::process::Folder;
 use crate::support::*;
 
 const MESSAGE: &str = r#"{"event":"delete","payload":"7"}"#;
@@ -40,7 +41,7 @@ async fn a_message_reaches_the_clients_of_the_server_at_the_same_redis() {
         let options = || options(&redis, "timeline:public").env("REDIS_NAMESPACE", namespace);
         let ended = options().argument(MESSAGE).run_to_end().await;
         assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
-        assert!(ended.text().contains("published to 1 subscriber"), "{}", ended.text());
+        assert!(ended.text().contains("published to 1 subscriber of timeline:public"), "{}", ended.text());
         assert_eq!(ws.next_event().await.payload, Some("7".into()));
         let output = publish(options(), &format!("{MESSAGE}\n")).await;
         assert!(output.status.success() && text(&output.stdout).contains("published to 1 subscriber"), "{output:?}");
@@ -54,6 +55,7 @@ async fn a_channel_that_nobody_watches_is_told() {
     let redis = Redis::start().await;
     let ended = options(&redis, "timeline:public").argument(MESSAGE).run_to_end().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
+    assert!(ended.text().contains("published to 0 subscribers of timeline:public"), "{}", ended.text());
     assert!(ended.text().contains("nobody is subscribed"), "{}", ended.text());
 }
 
@@ -78,4 +80,19 @@ async fn without_redis_it_fails_and_names_the_variable() {
     let ended = ended.argument(MESSAGE).run_to_end().await;
     assert_eq!(ended.status.code(), Some(1));
     assert!(ended.text().contains("REDIS_HOST") && ended.text().contains("127.0.0.1:1"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn where_it_fails_beside_a_file_for_production_that_was_not_read_that_is_hinted_at() {
+    let folder = Folder::new("dotenv");
+    folder.write(".env.production", "REDIS_PORT=6379\n");
+    for port in ["1", "no port"] {
+        for (mode, hinted) in [("development", true), ("production", false)] {
+            let options = ServerOptions::bare().folder(folder.path()).env("NODE_ENV", mode).env("REDIS_PORT", port);
+            let ended = options.argument("publish").argument("timeline:public").argument(MESSAGE).run_to_end().await;
+            assert_eq!(ended.status.code(), Some(1));
+            let hints = ended.logs.iter().filter(|line| line.is_error_output && line.text.starts_with("hint: "));
+            assert_eq!(hints.count() == 1, hinted, "{port}, {mode}: {}", ended.text());
+        }
+    }
 }

@@ -88,3 +88,18 @@ async fn the_mode_names_the_database_unless_it_has_a_name() {
         assert!(text.contains(&format!("database \"{name}\" does not exist")), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_start_beside_a_file_for_production_that_is_not_read_says_so() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("dotenv");
+    folder.write(".env.production", dotenv(&redis, &db));
+    let said = |line: &LogLine| line.text.contains(".env.production was not read, as NODE_ENV is development");
+    // Without the file it does not find its Redis.
+    let options = || bare().env("NODE_ENV", "development").folder(folder.path());
+    let starting = options().env("REDIS_PORT", "1").begin();
+    assert!(starting.wait_for_log(said).await.text.contains("WARN"));
+    drop(starting);
+    let ended = options().env("REDIS_PORT", "no port").run_to_end().await;
+    assert!(ended.logs.iter().any(|line| said(line) && line.is_error_output), "{}", ended.text());
+}
