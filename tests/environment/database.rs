@@ -71,7 +71,7 @@ async fn the_options_of_a_url_are_settings_of_each_connection() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let url = |options: &str| without_database(&redis).env("DATABASE_URL", format!("{}?options={options}", db.url()));
     let text = check(url("-c%20search_path%3Dnowhere")).await.text();
-    assert!(text.contains("no column oauth_access_tokens.token"), "{text}");
+    assert!(text.contains("no table oauth_access_tokens"), "{text}");
     let text = check(url("--search_path%3Dpublic%20-c%20statement_timeout%3D9s")).await.text();
     assert!(text.contains(REACHED), "{text}");
 }
