@@ -15,7 +15,7 @@ use crate::{
     http::{BoundListener, ListenAddress, Parts, Service, TrustedProxies},
     hub::Hub,
     lifecycle::Lifecycle,
-    relay,
+    relay, session,
     store::{Database, Postgres, Store},
     telemetry::{Metrics, Reminder},
     upstream::{Embedded, Redis, Upstream},
@@ -63,6 +63,13 @@ impl Assembly {
     ) -> Server {
         let upstream = Arc::new(upstream);
         relay::start(&self.hub, &upstream, &self.lifecycle);
+        let lifecycle = self.lifecycle.clone();
+        self.lifecycle.spawn("news of slow clients", async move {
+            tokio::select! {
+                () = session::tell_of_slow_clients() => {}
+                () = lifecycle.stopping() => {}
+            }
+        });
         let service = Service::new(Parts {
             hub: Arc::clone(&self.hub),
             store: self.store,

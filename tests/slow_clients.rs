@@ -209,6 +209,25 @@ async fn an_event_stream_that_was_too_slow_does_not_end_as_if_it_were_complete()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_were_too_slow_are_told_in_the_log_without_saying_who() {
+    let scene = Scene::new().await;
+    let slow = narrow_event_stream(&scene.server, &scene.alice.token).await;
+    scene.watched_by("eventsource", 2).await;
+    let each = 128 * 1024;
+    let reading = reads_all(scene.ws, scene.sse, TOO_MUCH / each);
+    publish(&scene.redis, TOO_MUCH, each).await;
+    let line = eventually_within(Duration::from_secs(120), "line of the log", || async {
+        scene.server.logs().into_iter().find(|line| line.level() == "INFO" && line.field("sessions") == 1)
+    })
+    .await;
+    assert_eq!(line.field("reason"), "outbox_full");
+    assert!(line.field("account").is_null() && line.field("address").is_null(), "{}", line.text);
+    assert!(!line.text.contains("127.0.0.1") && !line.text.contains(&scene.alice.token), "{}", line.text);
+    reading.await.expect("the others get everything");
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_for_many_slow_clients_is_kept_once() {
     const SLOW: usize = 100;
     let scene = Scene::new().await;

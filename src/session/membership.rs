@@ -5,8 +5,21 @@ use std::sync::Arc;
 use crate::{
     domain::CloseReason,
     hub::{Hub, SessionHandle, Subscription},
-    telemetry::Metrics,
+    telemetry::{Metrics, logs::Tally},
 };
+
+/// Sessions of this process that ended because their clients did not read.
+static TOO_SLOW: Tally = Tally::new();
+
+/// Runs for ever: tells of sessions that ended because their clients did not read. A whole crowd of them may end at once.
+pub async fn tell_of_slow_clients() {
+    TOO_SLOW
+        .keep_telling(|sessions| {
+            let reason = CloseReason::OutboxFull.label();
+            tracing::info!(sessions, reason, "sessions were ended whose clients read more slowly than events came");
+        })
+        .await;
+}
 
 /// A session that has joined the hub. When this is dropped, whatever happened, nothing of the session stays there.
 #[derive(Debug)]
@@ -51,6 +64,9 @@ impl Drop for Membership {
         let reason = self.session.outbox.ended().unwrap_or(CloseReason::ClientGone);
         self.hub.leave(&self.session);
         self.metrics.session_closed_for(self.session.transport, reason);
+        if reason == CloseReason::OutboxFull {
+            TOO_SLOW.count();
+        }
         tracing::debug!(
             transport = self.session.transport.label(),
             account = self.session.viewer.account.0,

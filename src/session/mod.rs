@@ -10,7 +10,7 @@ mod web_socket;
 pub use event_source::EventStream;
 pub use last_moment::LastMoment;
 pub use look_up::{Found, LookUp};
-pub use membership::Membership;
+pub use membership::{Membership, tell_of_slow_clients};
 pub use state::{Effect, Request, SessionState};
 pub use web_socket::{Opening, WebSocketSession};
 

@@ -1,7 +1,12 @@
 //! Logs: lines of JSON on standard output in production, readable lines otherwise.
 
-use std::io::IsTerminal;
+use std::{
+    io::IsTerminal,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
+use tokio::sync::Notify;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// How much is logged, in what form.
@@ -68,4 +73,73 @@ pub fn start(config: LogConfig) {
         let location = panic.location().map(ToString::to_string);
         tracing::error!(message_text = message, location, "panic");
     }));
+}
+
+/// How often is told what happens often.
+const PAUSE: Duration = Duration::from_secs(60);
+
+/// Counts what may happen often, so that it does not flood the log: the first time is told at once, what follows once a
+/// minute.
+#[derive(Debug, Default)]
+pub struct Tally {
+    untold: AtomicU64,
+    happened: Notify,
+}
+
+impl Tally {
+    /// Nothing has happened.
+    pub const fn new() -> Self {
+        Self { untold: AtomicU64::new(0), happened: Notify::const_new() }
+    }
+
+    /// It has happened once more.
+    pub fn count(&self) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.happened.notify_one();
+    }
+
+    /// Runs for ever: calls `tell` with how often it has happened since the last call.
+    pub async fn keep_telling(&self, tell: impl Fn(u64)) {
+        loop {
+            self.happened.notified().await;
+            let times = self.untold.swap(0, Ordering::Relaxed);
+            // Counted and told, but notified of only afterwards.
+            if times > 0 {
+                tell(times);
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_time_is_told_at_once_and_what_follows_once_a_minute() {
+        let (tally, told) = (Tally::new(), parking_lot::Mutex::new(Vec::new()));
+        let happens = async {
+            let after = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+            tally.count();
+            after(1).await;
+            assert_eq!(*told.lock(), [1]);
+            for _ in 0..1_000 {
+                tally.count();
+            }
+            after(58).await;
+            assert_eq!(*told.lock(), [1]);
+            after(2).await;
+            assert_eq!(*told.lock(), [1, 1_000]);
+            after(600).await;
+            assert_eq!(told.lock().len(), 2, "there was nothing to tell");
+            tally.count();
+            after(1).await;
+            assert_eq!(*told.lock(), [1, 1_000, 1]);
+        };
+        tokio::select! {
+            () = tally.keep_telling(|times| told.lock().push(times)) => {}
+            () = happens => {}
+        }
+    }
 }
