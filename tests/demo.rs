@@ -81,6 +81,24 @@ async fn the_demo_prints_where_it_is_and_delivers_events_for_the_token_it_prints
 }
 
 #[tokio::test]
+async fn whoever_opens_a_stream_sees_a_handful_of_posts_however_slow_the_traffic_is() {
+    // The next post by itself is a hundred seconds away.
+    let demo = Demo::start(&["--port", "0", "--rate", "0.01"]);
+    let (address, token) = demo.address_and_token().await;
+    let address = Address::parse(&address);
+    let mut kept = Vec::new();
+    // The second one opens a stream that is open already.
+    for stream in ["public", "public", "user"] {
+        let target = format!("/api/v1/streaming/{stream}?access_token={token}");
+        let mut sse = Sse::open(&address, &target, "").await;
+        for _ in 0..3 {
+            assert_eq!(sse.next_event().await.event, "update");
+        }
+        kept.push(sse);
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_said_with_the_option_that_changes_it() {
     let first = Demo::start(&["--port", "0"]);
     let (address, _) = first.address_and_token().await;
@@ -101,14 +119,16 @@ async fn the_page_moves_and_fits_in_a_browser() {
             return;
         }
     };
-    let demo = Demo::start(&["--port", "0", "--rate", "10"]);
-    let (address, _) = demo.address_and_token().await;
+    let (busy, quiet) =
+        (Demo::start(&["--port", "0", "--rate", "10"]), Demo::start(&["--port", "0", "--rate", "0.01"]));
+    let (of_busy, of_quiet) = (busy.address_and_token().await.0, quiet.address_and_token().await.0);
     let shots = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("demo");
     std::fs::create_dir_all(&shots).unwrap();
     let mut command = Command::new("node");
-    command.current_dir(&folder).arg("demo_page.mjs").arg(format!("http://{address}/")).arg(chromium).arg(&shots);
+    command.current_dir(&folder).arg("demo_page.mjs");
+    command.args([of_busy, of_quiet].map(|address| format!("http://{address}/"))).arg(chromium).arg(&shots);
     // The browser leaves things in its home.
-    command.env("HOME", demo.folder.path());
+    command.env("HOME", busy.folder.path());
     let process = Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let said = Arc::<Mutex<Vec<String>>>::default();
     let (lines, errors) = (Arc::clone(&said), Arc::clone(&said));

@@ -30,6 +30,12 @@ const TOKEN: &str = "demo-token";
 /// A list that the demo account owns.
 const LIST: i64 = 1;
 
+/// What whoever opens a stream sees at once, however slow the traffic is.
+const WELCOME_POSTS: u32 = 5;
+
+/// The pause between them: all are there within a second, and none before the stream is open.
+const WELCOME_PAUSE: Duration = Duration::from_millis(150);
+
 /// How the demo runs.
 #[derive(Debug, Args)]
 pub struct Options {
@@ -89,14 +95,21 @@ fn accounts() -> store::Embedded {
 async fn publish(upstream: &Upstream, pause: Duration) {
     let Upstream::Embedded(upstream) = upstream else { return };
     let mut cast = Cast::new(fastrand::u64(..));
+    let mut welcome: u32 = 0;
     loop {
-        for Post { channels, event, payload } in cast.next(SystemTime::now()) {
+        let now = SystemTime::now();
+        let posts = if welcome > 0 { cast.welcome(now) } else { cast.next(now) };
+        for Post { channels, event, payload } in posts {
             let message = json!({ "event": event, "payload": payload }).to_string();
             for channel in channels {
                 upstream.publish(&channel, &message);
             }
         }
-        tokio::time::sleep(pause).await;
+        let pause = if welcome > 0 { pause.min(WELCOME_PAUSE) } else { pause };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => welcome = welcome.saturating_sub(1),
+            () = upstream.opened() => welcome = WELCOME_POSTS,
+        }
     }
 }
 

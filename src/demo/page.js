@@ -15,6 +15,11 @@ let waiting = [];
 const pause = { button: false, hover: false };
 const isPaused = () => pause.button || pause.hover;
 let unannounced = 0;
+/** When the last posts came. */
+let arrivals = [];
+/** At more posts in a second than this, a tint for what is new would colour everything. */
+const CALM = 5;
+const isCalm = () => arrivals.length <= CALM || performance.now() - arrivals[0] > 1000;
 
 function streamName(stream) {
   return stream[0].startsWith("hashtag") ? `#${stream[1]}` : stream[0];
@@ -35,6 +40,7 @@ function onUpdate(status, stream) {
   waiting.push(status.id);
   for (const id of waiting.splice(0, Math.max(0, waiting.length - KEPT_POSTS))) posts.delete(id);
   unannounced += 1;
+  arrivals = [...arrivals.slice(-CALM), performance.now()];
   scheduleShow();
 }
 
@@ -98,9 +104,10 @@ function scheduleShow() {
 
 function showWaiting() {
   const list = byId("posts");
+  const className = isCalm() ? "fresh" : "";
   for (const id of waiting) {
     const post = posts.get(id);
-    post.element = make("li", { className: "fresh", "data-id": id });
+    post.element = make("li", { className, "data-id": id });
     fillPost(post);
     list.prepend(post.element);
   }
@@ -315,7 +322,9 @@ function showCommands() {
 }
 
 function commandElement(title, command) {
-  const code = make("code", { tabIndex: 0 }, command);
+  // Lines break between words only; one that is too long is scrolled.
+  const words = command.split(" ").flatMap((word) => [" ", make("span", {}, word)]).slice(1);
+  const code = make("code", { tabIndex: 0 }, ...words);
   const copy = make("button", { type: "button", "aria-label": `Copy: ${title}` }, "Copy");
   copy.onclick = async () => {
     try {

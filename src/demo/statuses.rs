@@ -93,9 +93,22 @@ impl Cast {
         }
     }
 
+    /// Somebody whom the demo account follows writes a public status: newcomers see it, whatever they watch most likely.
+    pub fn welcome(&mut self, now: SystemTime) -> Vec<Post> {
+        let followed: Vec<usize> = (0..self.people.len()).filter(|author| is_followed(*author)).collect();
+        let author = *pick(&mut self.rng, &followed);
+        self.say_as(author, false, now)
+    }
+
     /// Somebody writes a status.
     fn say(&mut self, now: SystemTime) -> Vec<Post> {
-        let (author, line, phrases) = self.pick_line();
+        let author = self.rng.usize(0..self.people.len());
+        self.say_as(author, true, now)
+    }
+
+    /// One of them writes a status, which may be for few eyes.
+    fn say_as(&mut self, author: usize, may_hide: bool, now: SystemTime) -> Vec<Post> {
+        let (line, phrases) = self.pick_line(author);
         let mut draft = self.draft(author, line, phrases);
         if self.rng.u8(0..10) == 0 && !matches!(line.extra, Extra::Poll(_)) {
             let other = self.rng.usize(1..self.people.len());
@@ -104,8 +117,8 @@ impl Cast {
             }
         }
         // The viewer sees their own statuses at home, and those of some whom they follow.
-        let mut home = author == 0 || author % 4 == 1;
-        if author != 0 && self.rng.u8(0..25) == 0 {
+        let mut home = author == 0 || is_followed(author);
+        if may_hide && author != 0 && self.rng.u8(0..25) == 0 {
             draft.visibility = if self.rng.bool() { "unlisted" } else { "private" };
             home = true;
         }
@@ -153,7 +166,8 @@ impl Cast {
     }
 
     fn mention_viewer(&mut self, now: SystemTime) -> Vec<Post> {
-        let (author, line, phrases) = self.pick_line();
+        let author = self.rng.usize(0..self.people.len());
+        let (line, phrases) = self.pick_line(author);
         let mut draft = self.draft(author, line, phrases);
         if author == 0 {
             return self.publish(&draft, true, now); // nobody is told of mentioning themselves
@@ -247,11 +261,10 @@ impl Cast {
         pick_index(&mut self.rng, &self.people, fits).unwrap_or(1)
     }
 
-    fn pick_line(&mut self) -> (usize, &'static Line, &'static Phrases) {
-        let author = self.rng.usize(0..self.people.len());
+    fn pick_line(&mut self, author: usize) -> (&'static Line, &'static Phrases) {
         let language = *pick(&mut self.rng, self.people[author].person.languages);
         let lines: Vec<&'static Line> = LINES.iter().filter(|line| line.language == language).collect();
-        (author, *pick::<&Line>(&mut self.rng, &lines), phrases_of(language))
+        (*pick::<&Line>(&mut self.rng, &lines), phrases_of(language))
     }
 
     fn draft(&mut self, author: usize, line: &'static Line, phrases: &'static Phrases) -> Draft {
@@ -351,6 +364,11 @@ fn channels(draft: &Draft, local: bool) -> Vec<String> {
         channels.push(channel);
     }
     channels
+}
+
+/// Whether the demo account follows this number of the cast.
+fn is_followed(number: usize) -> bool {
+    number % 4 == 1
 }
 
 fn phrases_of(language: &str) -> &'static Phrases {

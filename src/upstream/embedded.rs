@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::{LinkState, Sink};
 use crate::domain::Channel;
@@ -13,12 +13,13 @@ pub struct Embedded {
     subscribed: Mutex<HashSet<Channel>>,
     sink: Arc<dyn Sink>,
     state: watch::Sender<LinkState>,
+    opened: Notify,
 }
 
 impl Embedded {
     /// A source that is always up.
     pub fn new(sink: Arc<dyn Sink>) -> Self {
-        Self { subscribed: Mutex::default(), sink, state: watch::Sender::new(LinkState::Up) }
+        Self { subscribed: Mutex::default(), sink, state: watch::Sender::new(LinkState::Up), opened: Notify::new() }
     }
 
     /// Publishes a message as Mastodon does at Redis; whether anybody was subscribed.
@@ -36,6 +37,16 @@ impl Embedded {
         for channel in unsubscribe {
             subscribed.remove(&channel);
         }
+    }
+
+    /// Waits until somebody opens a stream; once for several that are opened before this is called again.
+    pub async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// What Mastodon would be told by keys at Redis: somebody watches, most likely since a moment.
+    pub(super) fn renew_keys(&self) {
+        self.opened.notify_one();
     }
 
     pub(super) fn state(&self) -> watch::Receiver<LinkState> {

@@ -80,7 +80,10 @@ impl Upstream {
     pub async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
         match self {
             Self::Redis(redis) => redis.renew_keys(channels).await,
-            Self::Embedded(_) => Ok(()),
+            Self::Embedded(embedded) => {
+                embedded.renew_keys();
+                Ok(())
+            }
         }
     }
 

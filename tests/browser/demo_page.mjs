@@ -1,16 +1,16 @@
 // Looks at the page of the demo in a headless Chromium: it must move, fit any width, and ask nothing of anybody else.
 //
-// node demo_page.mjs <address of the page> <chromium> <folder for screenshots>
+// node demo_page.mjs <address of a page with ten posts a second> <of one with hardly any> <chromium> <folder for screenshots>
 import assert from "node:assert/strict";
 import { chromium } from "playwright-core";
 
-const [url, executablePath, shots] = process.argv.slice(2);
+const [busy, quiet, executablePath, shots] = process.argv.slice(2);
 const args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 const browser = await chromium.launch({ executablePath, args });
 let failures = 0;
 
 /** Opens the page; collects what must not happen: errors, and requests elsewhere. */
-async function open(options = {}) {
+async function open({ url = busy, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, ...options });
   const page = await context.newPage();
   page.bad = [];
@@ -60,7 +60,53 @@ await check("posts come, newest first, and are counted", { colorScheme: "light" 
 await check("the ready-made commands name this server and the token", {}, async (page) => {
   const token = await page.locator('meta[name="flodgatt-token"]').getAttribute("content");
   const commands = await page.getByTestId("commands").textContent();
-  assert.ok(!token.includes("{{") && commands.includes(token) && commands.includes(new URL(url).host), commands);
+  assert.ok(!token.includes("{{") && commands.includes(token) && commands.includes(new URL(busy).host), commands);
+});
+
+await check("no command is broken inside a word, and each can be read to its end", { viewport: { width: 390, height: 844 } }, async (page) => {
+  await page.locator("details.terminal").evaluate((panel) => (panel.open = true));
+  const commands = page.locator("#commands code");
+  for (const command of await commands.all()) {
+    const broken = await command.evaluate((code) => {
+      const words = [];
+      const texts = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+      while (texts.nextNode()) {
+        for (const { index, 0: word } of texts.currentNode.data.matchAll(/\S+/g)) {
+          const place = document.createRange();
+          place.setStart(texts.currentNode, index);
+          place.setEnd(texts.currentNode, index + word.length);
+          if (new Set([...place.getClientRects()].map((box) => Math.round(box.top))).size !== 1) words.push(word);
+        }
+      }
+      return words;
+    });
+    assert.deepEqual(broken, []);
+    const hidden = await command.evaluate((code) => {
+      code.scrollLeft = code.scrollWidth;
+      return code.scrollWidth - code.clientWidth - code.scrollLeft;
+    });
+    assert.ok(hidden <= 1, `${hidden} pixels cannot be reached`);
+    await command.evaluate((code) => (code.scrollLeft = 0));
+  }
+  await page.locator("details.terminal").scrollIntoViewIfNeeded();
+  await page.screenshot({ path: `${shots}/commands-390.png` });
+});
+
+await check("whoever opens the page of a quiet server has something to see, and what is new is tinted", { url: quiet, colorScheme: "light" }, async (page) => {
+  await page.locator(`${ofPosts}.fresh`).first().waitFor();
+  await posts(page, 3);
+  await page.reload();
+  await posts(page, 3);
+  await page.screenshot({ path: `${shots}/quiet-1440.png` });
+});
+
+await check("where many posts come, none is tinted", {}, async (page) => {
+  await posts(page, 20);
+  const before = await page.locator(ofPosts).first().getAttribute("data-id");
+  await page.waitForFunction(([selector, id]) => {
+    const newest = document.querySelector(selector);
+    return newest.dataset.id !== id && !newest.classList.contains("fresh");
+  }, [ofPosts, before]);
 });
 
 await check("a stream can be switched on and off", {}, async (page) => {

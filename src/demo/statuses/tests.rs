@@ -177,3 +177,12 @@ fn times_are_written_as_mastodon_writes_them() {
     assert_eq!(iso8601(UNIX_EPOCH + Duration::from_secs(1_709_164_800)), "2024-02-29T00:00:00.000Z");
     assert_eq!(iso8601(UNIX_EPOCH - Duration::from_secs(1)), "1970-01-01T00:00:00.000Z");
 }
+
+#[test]
+fn a_newcomer_sees_every_post_of_the_welcome_at_home_and_in_public() {
+    let mut cast = Cast::new(7);
+    let welcome: Vec<Post> = (0..100).flat_map(|_| cast.welcome(UNIX_EPOCH + START)).collect();
+    let on = |channel: &str| welcome.iter().filter(|post| post.channels.iter().any(|one| one == channel)).count();
+    assert_eq!([on(&format!("timeline:{VIEWER_ID}")), on("timeline:public")], [100, 100]);
+    assert!(welcome.iter().all(|post| post.event == "update"));
+}
