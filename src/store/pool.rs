@@ -9,7 +9,7 @@ use std::{
 
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Executor, Row,
+    AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
     postgres::{PgConnectOptions, PgRow, PgSslMode},
 };
 
