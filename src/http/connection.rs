@@ -4,7 +4,6 @@ use std::{
     future::{Future, poll_fn},
     io,
     net::IpAddr,
-    os::fd::AsFd,
     pin::{Pin, pin},
     sync::{Arc, Weak},
     task::{Context, Poll},
@@ -14,9 +13,8 @@ use std::{
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use parking_lot::Mutex;
-use rustix::net::RecvFlags;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
 };
 use tower_service::Service as _;
@@ -69,7 +67,7 @@ impl Connection {
 /// Serves a connection to its end.
 pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service, lifecycle: Lifecycle) {
     let connection = Arc::new(Connection::new(peer));
-    let (own, socket) = (Arc::clone(&connection), ServedSocket { socket, connection: Arc::clone(&connection) });
+    let (own, socket) = (Arc::clone(&connection), ServedSocket::new(socket, Arc::clone(&connection)));
     let router = service.router();
     let answering = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Arc::clone(&own));
@@ -110,18 +108,44 @@ pub(super) async fn serve(socket: Socket, peer: Option<IpAddr>, service: Service
 pub(super) struct ServedSocket {
     socket: Socket,
     connection: Arc<Connection>,
+    /// What came during an event stream, in front of the end that was looked for. The server reads it after the stream.
+    ahead: Vec<u8>,
 }
 
 impl ServedSocket {
-    /// The bare socket.
-    pub(super) fn into_inner(self) -> Socket {
-        self.socket
+    fn new(socket: Socket, connection: Arc<Connection>) -> Self {
+        Self { socket, connection, ahead: Vec::new() }
+    }
+
+    /// The bare socket, and what was read from it already.
+    pub(super) fn into_parts(self) -> (Socket, Vec<u8>) {
+        (self.socket, self.ahead)
+    }
+
+    /// Whether the client has closed, or sends so much that this could not be seen; if not, the task is woken when it may.
+    fn has_ended(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut bytes = [0; 1024];
+        while self.ahead.len() <= MAX_BUFFERED_BYTES {
+            let mut read = ReadBuf::new(&mut bytes);
+            match Pin::new(&mut self.socket).poll_read(cx, &mut read) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => self.ahead.extend_from_slice(read.filled()),
+                Poll::Ready(_) => return true,
+            }
+        }
+        true
     }
 }
 
 impl AsyncRead for ServedSocket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().socket).poll_read(cx, buffer)
+        let this = self.get_mut();
+        if this.ahead.is_empty() {
+            return Pin::new(&mut this.socket).poll_read(cx, buffer);
+        }
+        let rest = this.ahead.split_off(this.ahead.len().min(buffer.remaining()));
+        buffer.put_slice(&std::mem::replace(&mut this.ahead, rest));
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -144,7 +168,7 @@ impl AsyncWrite for ServedSocket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.connection.is_streaming() && this.socket.has_ended(cx) {
+        if this.connection.is_streaming() && this.has_ended(cx) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut this.socket).poll_flush(cx)
@@ -160,36 +184,6 @@ impl AsyncWrite for ServedSocket {
 pub(super) enum Socket {
     Tcp(TcpStream),
     Unix(UnixStream),
-}
-
-impl Socket {
-    /// Whether the client has closed, as far as that can be seen without reading; if not, the task is woken when it may.
-    fn has_ended(&self, cx: &mut Context<'_>) -> bool {
-        loop {
-            let ready = match self {
-                Self::Tcp(socket) => socket.poll_read_ready(cx),
-                Self::Unix(socket) => socket.poll_read_ready(cx),
-            };
-            if ready.is_pending() {
-                return false;
-            }
-            let peeked = match self {
-                Self::Tcp(socket) => socket.try_io(Interest::READABLE, || peek(socket)),
-                Self::Unix(socket) => socket.try_io(Interest::READABLE, || peek(socket)),
-            };
-            match peeked {
-                Ok(bytes) => return bytes == 0,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return true,
-            }
-        }
-    }
-}
-
-/// How many bytes, at most one, could be read.
-fn peek(socket: impl AsFd) -> io::Result<usize> {
-    let (bytes, _) = rustix::net::recv(socket, &mut [0_u8; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT)?;
-    Ok(bytes)
 }
 
 impl AsyncRead for Socket {

@@ -51,7 +51,9 @@ async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
         return tracing::error!("a connection that became a web socket is none of this listener's");
     };
     let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
-    let opening = Opening { socket: io.into_inner().into_inner(), read_ahead: read_buf, request: client.request };
+    let (socket, ahead) = io.into_inner().into_parts();
+    let read_ahead = if ahead.is_empty() { read_buf } else { [&read_buf[..], &ahead].concat().into() };
+    let opening = Opening { socket, read_ahead, request: client.request };
     // Boxed, so that this task is not as large as all stages of a session together, for as long as it lasts.
     let session = Box::pin(WebSocketSession::new(opening, membership, Arc::clone(&parts.store))).await;
     Box::new(session).run().await;

@@ -133,6 +133,33 @@ async fn requests_that_come_at_once_are_answered_in_their_order() {
 }
 
 #[tokio::test]
+async fn requests_that_come_while_a_stream_is_sent_are_answered_after_it() {
+    let stage = Stage::start().await;
+    let alice = stage.db.person("alice").await;
+    let headers = [("Authorization", alice.token.as_str())];
+    let home = format!("timeline:{}", alice.account_id);
+    let mut client = Client::open(&stage.server).await;
+    client.wire.send(encode("GET", "/api/v1/streaming/user", &headers, b"")).await;
+    within("first bytes", client.wire.until(b":)\n")).await.unwrap();
+    stage.redis.wait_for_subscribers(&home, 1).await;
+    // Whole ones, halves, and one after which the connection speaks another protocol.
+    let late = [encode("GET", "/favicon.ico", &[], b""), encode("GET", HEALTH, &[], b""), handshake("/", &headers)];
+    let late = late.concat();
+    for (number, part) in late.chunks(50).enumerate() {
+        client.wire.send(part).await;
+        // The server had a turn for it once an event came after it.
+        stage.publish(&home, event("delete", number.to_string())).await;
+        within("event", client.wire.until(format!("data: {number}\n\n").as_bytes())).await.unwrap();
+    }
+    stage.publish(&format!("timeline:access_token:{}", alice.token_id), event("kill", "")).await;
+    within("end of the stream", client.wire.until(b"\r\n0\r\n\r\n")).await.unwrap();
+    for status in [404, 200] {
+        assert_eq!(client.response("GET").await.status, status);
+    }
+    assert_eq!(read_head(&mut client.wire).await.status, 101);
+}
+
+#[tokio::test]
 async fn a_request_that_comes_in_pieces_is_answered() {
     let Stage { server, .. } = Stage::start().await;
     let mut client = Client::open(&server).await;
