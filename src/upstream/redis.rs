@@ -71,8 +71,14 @@ impl Redis {
         let down = LinkState::Down { since: Instant::now(), reason: "redis has not been reached yet".to_owned() };
         let (state, watcher) = watch::channel(down);
         let keys = client(&config, Use::Keys)?;
-        // Its connection loop ends with the process; commands fail in time while it is not connected.
-        keys.connect();
+        // Commands fail in time while it is not connected.
+        let (mut connecting, own) = (keys.connect(), lifecycle.clone());
+        lifecycle.spawn("redis keys", async move {
+            tokio::select! {
+                ended = &mut connecting => tracing::error!(?ended, "keys cannot be set at redis any more"),
+                () = own.stopping() => connecting.abort(),
+            }
+        });
         let prefix = prefix(&config);
         let intake = Arc::<Intake>::default();
         let (own, delivered, to, namespace) =
