@@ -28,6 +28,20 @@ impl Viewer {
     }
 }
 
+#[cfg(test)]
+impl Viewer {
+    /// A viewer with nothing special, for tests; its token's id is the account's and 100.
+    pub fn in_tests(account: i64, scopes: &str) -> Self {
+        Self {
+            account: AccountId(account),
+            token: TokenId(account + 100),
+            scopes: Scopes::parse(scopes),
+            languages: None,
+            permissions: Permissions::default(),
+        }
+    }
+}
+
 /// Those of a token's OAuth scopes that open streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {

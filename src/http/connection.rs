@@ -242,10 +242,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{
-            AccountId, CloseReason, TokenId, Transport, Viewer,
-            viewer::{Permissions, Scopes},
-        },
+        domain::{CloseReason, Transport, Viewer},
         http::{Parts, TrustedProxies},
         hub::Hub,
         store::{Embedded, Store},
@@ -315,13 +312,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_stream_on_a_connection_has_a_last_moment_of_its_own() {
-        let viewer = Viewer {
-            account: AccountId(1),
-            token: TokenId(1),
-            scopes: Scopes::default(),
-            languages: None,
-            permissions: Permissions::default(),
-        };
+        let viewer = Viewer::in_tests(1, "");
         let connection = Connection::new(None);
         for _ in 0..2 {
             let session = Arc::new(SessionHandle::new(viewer.clone(), Transport::EventSource));

@@ -1,23 +1,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{
-    AccountId, StreamRequest, TokenId, Transport, Viewer, json,
-    stream::FeedAccess,
-    viewer::{Permissions, Scopes},
-};
+use crate::domain::{StreamRequest, Transport, Viewer, json, stream::FeedAccess};
 
 const USER: &str = r#"{"stream":"user"}"#;
 const PUBLIC: &str = r#"{"stream":"public"}"#;
 
 fn session(account: i64) -> Arc<SessionHandle> {
-    let viewer = Viewer {
-        account: AccountId(account),
-        token: TokenId(account + 100),
-        scopes: Scopes::parse("read"),
-        languages: None,
-        permissions: Permissions::default(),
-    };
+    let viewer = Viewer::in_tests(account, "read");
     Arc::new(SessionHandle::new(viewer, Transport::WebSocket))
 }
 

@@ -86,10 +86,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{
-            AccountId, TokenId, Transport, Viewer,
-            viewer::{Permissions, Scopes},
-        },
+        domain::{Transport, Viewer},
         hub::{Hub, SessionHandle},
         telemetry::Metrics,
     };
@@ -97,13 +94,7 @@ mod tests {
     fn stream() -> (EventStream, Arc<SessionHandle>, Arc<Hub>) {
         let metrics = Arc::<Metrics>::default();
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
-        let viewer = Viewer {
-            account: AccountId(1),
-            token: TokenId(1),
-            scopes: Scopes::default(),
-            languages: None,
-            permissions: Permissions::default(),
-        };
+        let viewer = Viewer::in_tests(1, "");
         let session = Arc::new(SessionHandle::new(viewer, Transport::EventSource));
         let membership = Membership::new(Arc::clone(&session), Arc::clone(&hub), metrics);
         (EventStream::new(membership), session, hub)

@@ -1,19 +1,7 @@
-use super::{
-    super::{
-        AccountId, TokenId,
-        viewer::{Permissions, Scopes},
-    },
-    *,
-};
+use super::*;
 
 fn viewer(scopes: &str) -> Viewer {
-    Viewer {
-        account: AccountId(7),
-        token: TokenId(3),
-        scopes: Scopes::parse(scopes),
-        languages: None,
-        permissions: Permissions::default(),
-    }
+    Viewer::in_tests(7, scopes)
 }
 
 fn request(message: &str) -> StreamRequest {
@@ -231,7 +219,7 @@ fn feeds_are_governed_by_the_settings_of_their_kind() {
 #[test]
 fn a_session_listens_on_the_control_channels_of_its_token_and_its_account() {
     let channels = control_channels(&viewer("")).map(|channel| channel.to_string());
-    assert_eq!(channels, ["timeline:access_token:3", "timeline:system:7"]);
+    assert_eq!(channels, ["timeline:access_token:107", "timeline:system:7"]);
 }
 
 #[test]

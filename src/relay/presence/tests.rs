@@ -5,11 +5,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    domain::{
-        AccountId, StreamRequest, TokenId, Transport, Viewer, json,
-        stream::FeedAccess,
-        viewer::{Permissions, Scopes},
-    },
+    domain::{StreamRequest, Transport, Viewer, json, stream::FeedAccess},
     hub::{SessionHandle, Subscription},
     telemetry::Metrics,
 };
@@ -64,13 +60,7 @@ impl Kept {
 
     /// A session that opens the stream `user`.
     fn open(&self, account: i64) -> Arc<SessionHandle> {
-        let viewer = Viewer {
-            account: AccountId(account),
-            token: TokenId(account),
-            scopes: Scopes::parse("read:statuses"),
-            languages: None,
-            permissions: Permissions::default(),
-        };
+        let viewer = Viewer::in_tests(account, "read:statuses");
         let session = Arc::new(SessionHandle::new(viewer, Transport::WebSocket));
         self.hub.join(&session);
         let request = json::parse(r#"{"stream":"user"}"#).and_then(json::Value::object).unwrap();

@@ -1,9 +1,6 @@
 use super::*;
 use crate::{
-    domain::{
-        AccountId, StreamName, TokenId,
-        viewer::{Permissions, Scopes},
-    },
+    domain::{StreamName, viewer::Permissions},
     store::FeedSettings,
 };
 
@@ -27,13 +24,8 @@ impl Session {
     }
 
     fn with_permissions(scopes: &str, permissions: i64) -> Self {
-        Self(SessionState::new(Viewer {
-            account: AccountId(7),
-            token: TokenId(3),
-            scopes: Scopes::parse(scopes),
-            languages: None,
-            permissions: Permissions(permissions),
-        }))
+        let viewer = Viewer::in_tests(7, scopes);
+        Self(SessionState::new(Viewer { permissions: Permissions(permissions), ..viewer }))
     }
 
     fn send(&mut self, message: &str) -> Vec<String> {
