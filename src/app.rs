@@ -50,7 +50,7 @@ impl Assembly {
     fn new(store: Store, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
         let store = Arc::new(store);
-        let delivery = Delivery::new(Arc::clone(&hub), Arc::clone(&store), Arc::clone(&metrics), lifecycle.clone());
+        let delivery = Delivery::new(Arc::clone(&hub), Arc::clone(&store), Arc::clone(&metrics), &lifecycle);
         Self { hub, store, metrics, lifecycle, delivery }
     }
 

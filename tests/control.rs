@@ -6,5 +6,7 @@ mod support;
 mod filters_changed;
 #[path = "control/kill.rs"]
 mod kill;
+#[path = "control/missed.rs"]
+mod missed;
 #[path = "control/slow.rs"]
 mod slow;

@@ -3,9 +3,12 @@
 
 mod fan_out;
 mod lanes;
+mod missed_kills;
 mod screening;
 
 use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::{
     domain::{ChannelKind, CloseReason, Event, event::EventError},
@@ -25,31 +28,43 @@ pub struct Delivery {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     lanes: Lanes,
+    /// Tells that kills may have been missed.
+    interruptions: Arc<Notify>,
 }
 
 impl Delivery {
     /// Delivers to the sessions of `hub`; screens by what `store` knows.
-    pub fn new(hub: Arc<Hub>, store: Arc<Store>, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
-        let screening = Screening::new(store, Arc::clone(&metrics));
-        let lanes = Lanes::new(Arc::new(screening), Arc::clone(&metrics), lifecycle);
-        Self { hub, metrics, lanes }
+    pub fn new(hub: Arc<Hub>, store: Arc<Store>, metrics: Arc<Metrics>, lifecycle: &Lifecycle) -> Self {
+        let screening = Screening::new(Arc::clone(&store), Arc::clone(&metrics));
+        let lanes = Lanes::new(Arc::new(screening), Arc::clone(&metrics), lifecycle.clone());
+        let delivery = Self { hub, metrics, lanes, interruptions: Arc::default() };
+        let (own, sweeping) = (lifecycle.clone(), delivery.clone());
+        lifecycle.spawn_essential("missed kills", async move {
+            tokio::select! {
+                () = sweeping.end_missed_kills(&store) => {}
+                () = own.stopping() => {}
+            }
+        });
+        delivery
     }
 
     /// Obeys a message on a control channel. Nothing of it is forwarded.
     fn obey(&self, audience: &Audience, message: &str) {
         let Some(event) = read(message, &self.metrics) else { return };
         match event.name() {
-            "kill" => {
-                for watcher in audience.watchers.iter() {
-                    self.kill(&watcher.session);
-                }
-            }
+            "kill" => self.kill_all(audience),
             "filters_changed" => {
                 for watcher in audience.watchers.iter() {
                     watcher.session.filters.discard();
                 }
             }
             _ => {}
+        }
+    }
+
+    fn kill_all(&self, audience: &Audience) {
+        for watcher in audience.watchers.iter() {
+            self.kill(&watcher.session);
         }
     }
 
@@ -84,8 +99,9 @@ impl Sink for Delivery {
     }
 
     fn interrupted(&self) {
-        // A `filters_changed` may have been among what was missed.
+        // A `filters_changed` may have been among what was missed, or a `kill`.
         self.hub.discard_filters();
+        self.interruptions.notify_one();
     }
 }
 

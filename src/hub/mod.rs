@@ -4,7 +4,7 @@ mod outbox;
 mod session;
 mod state;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ pub use outbox::{Offer, Outbox, Taken};
 pub use session::{FilterCache, SessionHandle, SessionId, Subscription, Watcher};
 
 use crate::{
-    domain::{Channel, ChannelKind, CloseReason},
+    domain::{Channel, ChannelKind, CloseReason, TokenId},
     telemetry::Metrics,
 };
 use state::State;
@@ -89,6 +89,11 @@ impl Hub {
         for session in sessions {
             session.filters.discard();
         }
+    }
+
+    /// The tokens of all sessions, each once.
+    pub fn tokens(&self) -> HashSet<TokenId> {
+        self.state.lock().tokens()
     }
 
     /// Tells every session to end, and every one that joins from now on.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Audience, SessionHandle, SessionId, Subscription, Watcher};
-use crate::domain::{Channel, ChannelKind, CloseReason, stream};
+use crate::domain::{Channel, ChannelKind, CloseReason, TokenId, stream};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -77,6 +77,10 @@ impl State {
 
     pub(super) fn all_sessions(&self) -> Vec<Arc<SessionHandle>> {
         self.sessions.values().map(|member| Arc::clone(&member.session)).collect()
+    }
+
+    pub(super) fn tokens(&self) -> HashSet<TokenId> {
+        self.sessions.values().map(|member| member.session.viewer.token).collect()
     }
 
     pub(super) fn audience(&self, channel: &str) -> Option<Audience> {

@@ -1,6 +1,8 @@
 //! The accounts of the demo.
 
-use crate::domain::{AccountId, ListId, Viewer};
+use std::collections::HashSet;
+
+use crate::domain::{AccountId, ListId, TokenId, Viewer};
 
 /// Accounts that exist in this process only.
 #[derive(Debug, Default)]
@@ -17,6 +19,11 @@ impl Embedded {
 
     pub(super) fn viewer(&self, token: &str) -> Option<Viewer> {
         self.tokens.iter().find(|(known, _)| known == token).map(|(_, viewer)| viewer.clone())
+    }
+
+    pub(super) fn in_force(&self, tokens: &[TokenId]) -> HashSet<TokenId> {
+        let known = self.tokens.iter().map(|(_, viewer)| viewer.token);
+        known.filter(|token| tokens.contains(token)).collect()
     }
 
     pub(super) fn owns_list(&self, account: AccountId, list: ListId) -> bool {

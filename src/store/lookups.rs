@@ -63,6 +63,13 @@ impl Postgres {
         self.ask(&self.viewers, token).await
     }
 
+    pub(super) async fn in_force(&self, tokens: &[TokenId]) -> Result<HashSet<TokenId>, StoreError> {
+        let ids = literal::ids(tokens.iter().map(|token| token.0));
+        let rows = self.database.rows(tokens_in_force("t.id", &format!("t.id = ANY({ids})"))).await?;
+        let found: Result<_, _> = rows.iter().map(|row| row.try_get("id").map(TokenId)).collect();
+        found.map_err(|error| self.database.describe(&error))
+    }
+
     pub(super) async fn owns_list(&self, account: AccountId, list: ListId) -> Result<bool, StoreError> {
         self.ask(&self.lists, (account, list)).await
     }
@@ -80,18 +87,24 @@ impl Postgres {
     }
 }
 
-async fn viewers(database: &Database, tokens: Vec<String>) -> Result<Vec<Option<Viewer>>, StoreError> {
-    let statement = format!(
-        "SELECT t.token, t.id, t.scopes, u.account_id, array_to_json(u.chosen_languages)::text AS languages, \
-                r.permissions \
-         FROM oauth_access_tokens t \
+/// A statement that reads something of those of the tokens that open anything: neither revoked nor expired, and of nobody
+/// who is disabled or suspended.
+fn tokens_in_force(columns: &str, which: &str) -> String {
+    format!(
+        "SELECT {columns} FROM oauth_access_tokens t \
          JOIN users u ON u.id = t.resource_owner_id \
          JOIN accounts a ON a.id = u.account_id \
          LEFT JOIN user_roles r ON r.id = u.role_id \
-         WHERE t.token IN {} AND t.revoked_at IS NULL \
+         WHERE {which} AND t.revoked_at IS NULL \
            AND (t.expires_in IS NULL OR t.created_at + t.expires_in * interval '1 second' > {NOW}) \
-           AND u.disabled IS FALSE AND a.suspended_at IS NULL",
-        literal::texts(tokens.iter().map(String::as_str)),
+           AND u.disabled IS FALSE AND a.suspended_at IS NULL"
+    )
+}
+
+async fn viewers(database: &Database, tokens: Vec<String>) -> Result<Vec<Option<Viewer>>, StoreError> {
+    let statement = tokens_in_force(
+        "t.token, t.id, t.scopes, u.account_id, array_to_json(u.chosen_languages)::text AS languages, r.permissions",
+        &format!("t.token IN {}", literal::texts(tokens.iter().map(String::as_str))),
     );
     let mut found = HashMap::new();
     for row in database.rows(statement).await? {

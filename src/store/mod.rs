@@ -21,7 +21,7 @@ pub use lookups::Postgres;
 pub use pool::{Database, DatabaseConfig, REQUIRED_COLUMNS, TlsMode};
 pub use schema::Missing;
 
-use crate::domain::{AccountId, ListId, Refusal, Viewer, filter::CustomFilter, stream::Feed};
+use crate::domain::{AccountId, ListId, Refusal, TokenId, Viewer, filter::CustomFilter, stream::Feed};
 
 /// Why something could not be looked up.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -104,6 +104,14 @@ impl Store {
         match self {
             Self::Postgres(postgres) => postgres.viewer(token).await,
             Self::Embedded(embedded) => Ok(embedded.viewer(&token)),
+        }
+    }
+
+    /// Those of the tokens that still open something: one statement.
+    pub async fn in_force(&self, tokens: &[TokenId]) -> Result<HashSet<TokenId>, StoreError> {
+        match self {
+            Self::Postgres(postgres) => postgres.in_force(tokens).await,
+            Self::Embedded(embedded) => Ok(embedded.in_force(tokens)),
         }
     }
 
