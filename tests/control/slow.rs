@@ -8,7 +8,9 @@ const KILL: &str = r#"{"event":"kill"}"#;
 async fn what_was_published_before_a_kill_is_delivered_although_its_screening_is_slow_and_nothing_after_it() {
     let stage = Stage::start().await;
     let (alice, bob) = (stage.db.person("alice").await, stage.db.account("bob@remote.example").await);
+    let witness = stage.db.person("witness").await;
     let mut both = stage.both(&alice, "public").await;
+    let mut witness = stage.both(&witness, "public").await;
     let lock = stage.db.lock("blocks").await;
     for number in 1..=20 {
         stage.publish("timeline:public", update(&status(number, &bob).filtered(0))).await;
@@ -16,16 +18,18 @@ async fn what_was_published_before_a_kill_is_delivered_although_its_screening_is
     }
     lock.wait_for_waiting(1).await;
     stage.publish(&format!("timeline:access_token:{}", alice.token_id), KILL).await;
-    // Nobody else is there: from now on the channel has no subscriber for long.
-    stage.redis.publish("timeline:public", update(&status(99, &bob).filtered(0))).await;
-    stage.redis.publish("timeline:public", event("delete", "99")).await;
-    // The session has left already, and only what waits keeps its connection open.
-    stage.server.wait_for_metric("connected_clients", &[("type", "websocket")], 0.0).await;
-    stage.server.wait_for_metric("connected_clients", &[("type", "eventsource")], 0.0).await;
+    stage.publish("timeline:public", update(&status(21, &bob).filtered(0))).await;
+    stage.publish("timeline:public", event("delete", "21")).await;
+    // The sessions have left already, and only what waits keeps their connections open.
+    stage.server.wait_for_metric("connected_clients", &[("type", "websocket")], 1.0).await;
+    stage.server.wait_for_metric("connected_clients", &[("type", "eventsource")], 1.0).await;
     lock.release().await;
-    for number in 1..=20 {
-        assert_eq!(both.next().await.json()["id"], number.to_string());
-        assert_eq!(both.next().await.payload, number.to_string());
+    for number in 1..=21 {
+        let own = if number < 21 { Some(&mut both) } else { None };
+        for both in own.into_iter().chain([&mut witness]) {
+            assert_eq!(both.next().await.json()["id"], number.to_string());
+            assert_eq!(both.next().await.payload, number.to_string());
+        }
     }
     assert_eq!(both.ws.expect_close().await, None);
     assert_eq!(both.sse.closed().await, Ending::Regular);
