@@ -45,7 +45,3 @@ async fn delivers_in_namespace(server: &Server, redis: &Redis, person: &Person, 
 async fn check(options: ServerOptions) -> Ended {
     options.argument("check").run_to_end().await
 }
-
-fn with(options: ServerOptions, variables: impl IntoIterator<Item = (String, String)>) -> ServerOptions {
-    variables.into_iter().fold(options, |options, (name, value)| options.env(&name, value))
-}

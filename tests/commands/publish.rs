@@ -24,9 +24,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn options(redis: &Redis, channel: &str) -> ServerOptions {
-    let variables = redis.environment().into_iter();
-    let options = variables.fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
-    options.argument("publish").argument(channel)
+    ServerOptions::bare().envs(redis.environment()).argument("publish").argument(channel)
 }
 
 #[tokio::test]

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use crate::support::postgres::{FIXTURES, PASSWORD, USER};
 use crate::support::*;
-use crate::{check, delivers, with};
+use crate::{check, delivers};
 
 const REACHED: &str = "every table and column that the server reads";
 
 /// An environment that says where Redis is, and nothing of PostgreSQL.
 fn without_database(redis: &Redis) -> ServerOptions {
-    with(ServerOptions::bare(), redis.environment())
+    ServerOptions::bare().envs(redis.environment())
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn a_url_replaces_the_parts_but_for_pool_and_password() {
     let alice = db.person("alice").await;
     let wrong = |options: ServerOptions| {
         let parts = [("DB_HOST", "db.invalid"), ("DB_PORT", "1"), ("DB_USER", "nobody"), ("DB_NAME", "other")];
-        parts.into_iter().fold(options, |options, (name, value)| options.env(name, value))
+        options.envs(parts)
     };
     let own = wrong(without_database(&redis)).env("DATABASE_URL", db.url()).env("DB_PASS", "wrong");
     let server = own.env("DB_SSLMODE", "require").start().await;

@@ -9,7 +9,7 @@ use crate::support::certificates;
 use crate::support::postgres::{SUPERUSER, USER};
 use crate::support::process::Folder;
 use crate::support::*;
-use crate::{check, delivers, with};
+use crate::{check, delivers};
 
 /// Whether the connections that servers hold to a database are encrypted; they must be of one kind.
 async fn is_encrypted(db: &Database) -> bool {
@@ -29,7 +29,7 @@ async fn is_encrypted(db: &Database) -> bool {
 async fn without_a_mode_or_with_disable_there_is_no_tls() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let alice = db.person("alice").await;
-    let url = with(ServerOptions::bare(), redis.environment());
+    let url = ServerOptions::bare().envs(redis.environment());
     for options in [
         Server::options(&redis, &db),
         Server::options(&redis, &db).env("DB_SSLMODE", ""),
@@ -47,7 +47,7 @@ async fn without_a_mode_or_with_disable_there_is_no_tls() {
 async fn no_verify_is_tls_with_whoever_answers() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let alice = db.person("alice").await;
-    let url = with(ServerOptions::bare(), redis.environment());
+    let url = ServerOptions::bare().envs(redis.environment());
     for options in [
         Server::options(&redis, &db).env("DB_SSLMODE", "no-verify"),
         url.env("DATABASE_URL", format!("{}?sslmode=no-verify", db.url())),
@@ -64,7 +64,7 @@ async fn any_other_mode_is_tls_with_a_valid_certificate() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let alice = db.person("alice").await;
     let ca_file = db.postgres().ca_file().to_string_lossy().into_owned();
-    let url = || with(ServerOptions::bare(), redis.environment());
+    let url = || ServerOptions::bare().envs(redis.environment());
     for mode in ["require", "prefer", "verify-ca", "verify-full", "true"] {
         let unknown = check(Server::options(&redis, &db).env("DB_SSLMODE", mode)).await;
         assert!(!unknown.status.success(), "{mode} with an unknown authority: {}", unknown.text());
@@ -134,7 +134,7 @@ async fn a_url_may_name_a_certificate_to_show() {
     let (ca_file, certificate, key) = (postgres.ca_file(), path("certificate.pem"), path("key.pem"));
     let url =
         format!("{}?sslmode=require&sslrootcert={}&sslcert={certificate}&sslkey={key}", db.url(), ca_file.display());
-    let server = with(ServerOptions::bare(), redis.environment()).env("DATABASE_URL", url).start().await;
+    let server = ServerOptions::bare().envs(redis.environment()).env("DATABASE_URL", url).start().await;
     delivers(&server, &redis, &alice).await;
     let shown = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
          WHERE application_name = '' AND client_serial IS NOT NULL AND usename";

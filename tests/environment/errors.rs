@@ -5,7 +5,7 @@ use crate::support::*;
 /// The program must end by itself, with an exit code that tells failure, and name the variable, but no password.
 async fn fails(variables: &[(&str, &str)], named: &str) {
     for argument in ["serve", "check"] {
-        let options = variables.iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(name, *value));
+        let options = ServerOptions::bare().envs(variables.iter().copied());
         let ended = options.argument(argument).run_to_end().await;
         let text = ended.text();
         assert_eq!(ended.status.code(), Some(1), "{variables:?}: {text}");

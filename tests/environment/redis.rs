@@ -1,11 +1,11 @@
 //! `REDIS_URL`, `REDIS_HOST` and so on.
 
 use crate::support::*;
-use crate::{check, delivers, delivers_in_namespace, with};
+use crate::{check, delivers, delivers_in_namespace};
 
 /// An environment that says where PostgreSQL is, and nothing of Redis.
 fn without_redis(db: &Database) -> ServerOptions {
-    with(ServerOptions::bare(), db.environment())
+    ServerOptions::bare().envs(db.environment())
 }
 
 #[tokio::test]
@@ -44,8 +44,7 @@ async fn a_url_is_the_only_source() {
         ("REDIS_SENTINELS", "sentinel.invalid"),
         ("REDIS_SENTINEL_MASTER", "other"),
     ];
-    let options = without_redis(&db).env("REDIS_URL", redis.url());
-    let server = wrong.into_iter().fold(options, |options, (name, value)| options.env(name, value)).start().await;
+    let server = without_redis(&db).env("REDIS_URL", redis.url()).envs(wrong).start().await;
     let monitor = redis.monitor().await;
     delivers(&server, &redis, &alice).await;
     monitor.wait_for("[0 127.0.0.1").await;

@@ -3,10 +3,10 @@
 use crate::support::process::free_port;
 use crate::support::resp::Reply;
 use crate::support::*;
-use crate::{check, delivers, with};
+use crate::{check, delivers};
 
 fn options(sentinel: &Sentinel, db: &Database) -> ServerOptions {
-    with(ServerOptions::bare(), sentinel.environment().into_iter().chain(db.environment()))
+    ServerOptions::bare().envs(sentinel.environment().into_iter().chain(db.environment()))
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn sentinels_take_the_password_of_redis_unless_they_have_their_own() {
         let (sentinel, db) = (Sentinel::start_with(passwords).await, Database::create().await);
         let alice = db.person("alice").await;
         let own = variables.iter().map(|(name, value)| (String::from(*name), String::from(*value)));
-        let server = with(options(&sentinel, &db), own).start().await;
+        let server = options(&sentinel, &db).envs(own).start().await;
         delivers(&server, sentinel.master().await, &alice).await;
         let wrong = options(&sentinel, &db).env("REDIS_PASSWORD", of_redis).env("REDIS_SENTINEL_PASSWORD", "three");
         let ended = check(wrong).await;

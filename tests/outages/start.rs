@@ -44,8 +44,7 @@ async fn the_variable_that_is_named_is_the_one_redis_was_configured_by() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     redis.kill();
     let port = redis.port();
-    let bare =
-        || db.environment().into_iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
+    let bare = || ServerOptions::bare().envs(db.environment());
     for (variable, value, address) in [
         ("REDIS_URL", format!("redis://localhost:{port}/0"), format!("localhost:{port}")),
         ("REDIS_URL", "unix:///nowhere/redis.sock".to_owned(), "/nowhere/redis.sock".to_owned()),
@@ -123,8 +122,7 @@ async fn attempts_to_reach_redis_come_less_and_less_often() {
     let db = Database::create().await;
     let port = free_port();
     let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
-    let options =
-        db.environment().into_iter().fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value));
+    let options = ServerOptions::bare().envs(db.environment());
     let starting = options.env("REDIS_HOST", "127.0.0.1").env("REDIS_PORT", port.to_string()).begin();
     // Two connections are tried, each at 0.1 s and twice as late each time: the twelfth comes after seconds. Tried without
     // pauses it would come within milliseconds.

@@ -32,7 +32,7 @@ impl Server {
     /// To be modified and started.
     pub fn options(redis: &Redis, database: &Database) -> ServerOptions {
         let variables = redis.environment().into_iter().chain(database.environment());
-        variables.fold(ServerOptions::bare(), |options, (name, value)| options.env(&name, value))
+        ServerOptions::bare().envs(variables)
     }
 
     /// Where it listens.

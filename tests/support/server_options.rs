@@ -41,6 +41,11 @@ impl ServerOptions {
         self
     }
 
+    /// Sets several.
+    pub fn envs<N: AsRef<str>, V: Into<String>>(self, variables: impl IntoIterator<Item = (N, V)>) -> Self {
+        variables.into_iter().fold(self, |options, (name, value)| options.env(name.as_ref(), value))
+    }
+
     /// Removes a variable.
     pub fn without(mut self, name: &str) -> Self {
         self.environment.remove(name);
