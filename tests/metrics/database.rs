@@ -8,7 +8,7 @@ const WAITING: &str = "pg_pool_waiting_queries";
 
 #[tokio::test]
 async fn connections_in_use_are_not_idle_and_statements_wait_for_the_others_to_end() {
-    let Stage { server, db, .. } = Stage::with_env(&[("DB_POOL", "1")]).await;
+    let Stage { server, db, .. } = Stage::start_with(|options| options.env("DB_POOL", "1")).await;
     let alice = db.person("alice").await;
     let list = db.list(alice.account_id).await;
     // A connection is made when it is first needed, at the latest.
@@ -38,7 +38,7 @@ async fn connections_in_use_are_not_idle_and_statements_wait_for_the_others_to_e
 
 #[tokio::test]
 async fn the_total_is_what_postgresql_sees() {
-    let Stage { server, db, .. } = Stage::with_env(&[("DB_POOL", "3")]).await;
+    let Stage { server, db, .. } = Stage::start_with(|options| options.env("DB_POOL", "3")).await;
     let alice = db.person("alice").await;
     let mut lock = db.pool().begin().await.unwrap();
     sqlx::query("LOCK TABLE oauth_access_tokens").execute(&mut *lock).await.unwrap();

@@ -36,11 +36,10 @@
 //! | `redis` | [`Redis`]: publish, subscribers, keys, kill, restart, pause, monitor; `sentinel`: master, replica, [`Sentinel`] |
 //! | `postgres`, `database` | [`Postgres`]: the shared cluster, or one of its own; [`Database`]: Mastodon's tables, statements that servers ran |
 //! | `people`, `relations` | rows: persons, accounts, tokens, roles; lists, blocks, mutes, domain blocks, filters, settings |
-//! | `scene` | [`Scene`]: a server with its Redis, its database and a person, where a test needs nothing special |
 //! | `locks` | [`Lock`](locks::Lock): a table that nobody can read for a while, which makes look-ups slow |
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
-//! | `stage` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports |
+//! | `stage`, `scene` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; [`Scene`]: the same with Alice |
 //! | `statuses` | [`status`], [`update`], [`event`](statuses::event): what Mastodon publishes |
 //! | `eventually` | [`eventually`], [`within`]: waiting for a condition |
 //! | `process` | processes and folders that end with the test process |

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::database::Database;
+use super::eventually::eventually;
 use super::people::Person;
 use super::redis::Redis;
 use super::server::Server;
+use super::server_options::ServerOptions;
 use super::sse::Sse;
 use super::statuses::Marker;
 use super::websocket::Ws;
@@ -21,15 +23,13 @@ pub struct Stage {
 impl Stage {
     /// A server with nothing special.
     pub async fn start() -> Self {
-        Self::with_env(&[]).await
+        Self::start_with(|options| options).await
     }
 
-    /// A server with further variables.
-    pub async fn with_env(variables: &[(&str, &str)]) -> Self {
+    /// With a server that is started in another way.
+    pub async fn start_with(change: impl FnOnce(ServerOptions) -> ServerOptions) -> Self {
         let (redis, db) = tokio::join!(Redis::start(), Database::create());
-        let options = Server::options(&redis, &db);
-        let options = variables.iter().fold(options, |options, (name, value)| options.env(name, *value));
-        let server = options.start().await;
+        let server = change(Server::options(&redis, &db)).start().await;
         Self { server, redis, db }
     }
 
@@ -70,6 +70,36 @@ impl Stage {
         self.server.metric("flodgatt_deliveries_dropped_total", &[("cause", "screening_failed")]).await
     }
 
+    /// Waits until exactly these channels are subscribed, but for the control channels of sessions.
+    #[track_caller]
+    pub fn wait_for_channels(&self, channels: &[&str]) -> impl Future<Output = ()> + Send {
+        let mut wanted: Vec<String> = channels.iter().map(|channel| (*channel).to_owned()).collect();
+        wanted.sort();
+        wanted.dedup();
+        eventually(format!("subscription of exactly {wanted:?}"), move || {
+            let wanted = wanted.clone();
+            async move {
+                let found = stream_channels(&self.redis).await;
+                if found == wanted { Ok(()) } else { Err(format!("{found:?}")) }
+            }
+        })
+    }
+
+    /// Waits until nothing of any session is left: no client, no channel.
+    #[track_caller]
+    pub fn wait_for_nobody(&self) -> impl Future<Output = ()> + Send {
+        eventually("end of all sessions", || async {
+            let channels = self.redis.subscriptions().await;
+            let text = self.server.get("/metrics").await.text();
+            let open = |line: &&str| {
+                let counts = line.starts_with("connected_clients{") || line.starts_with("connected_channels{");
+                counts && !line.ends_with(" 0")
+            };
+            let left: Vec<&str> = text.lines().filter(open).collect();
+            if channels.is_empty() && left.is_empty() { Ok(()) } else { Err(format!("{channels:?}, {left:?}")) }
+        })
+    }
+
     /// Waits for Redis to have what the server must subscribe to for a viewer of this stream.
     async fn subscribed(&self, viewer: &Person, stream: &str) {
         let token = format!("timeline:access_token:{}", viewer.token_id);
@@ -78,6 +108,14 @@ impl Stage {
             self.redis.wait_for_subscribers(&channel, 1).await;
         }
     }
+}
+
+/// All channels to which anybody is subscribed, but for those on which sessions are controlled, sorted.
+pub async fn stream_channels(redis: &Redis) -> Vec<String> {
+    let is_control =
+        |channel: &String| channel.contains("timeline:access_token:") || channel.contains("timeline:system:");
+    let channels = redis.subscriptions().await;
+    channels.into_iter().filter(|channel| !is_control(channel)).collect()
 }
 
 /// The channel of a stream; of the two of `user` the notifications.
