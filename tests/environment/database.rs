@@ -167,8 +167,7 @@ async fn a_pool_grows_to_its_size_and_no_further() {
             ws.send_json(json!({"type": "subscribe", "stream": "hashtag", "tag": format!("t{number}")})).await;
             redis.wait_for_subscribers(&format!("timeline:hashtag:t{number}"), 1).await;
         }
-        let mut lock = db.pool().begin().await.unwrap();
-        sqlx::raw_sql("LOCK TABLE blocks IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+        let lock = db.lock("blocks").await;
         // The events of each channel are screened for themselves.
         for number in 0..STATEMENTS {
             redis.publish(&format!("timeline:hashtag:t{number}"), update(&status(1, &alice))).await;
@@ -180,7 +179,7 @@ async fn a_pool_grows_to_its_size_and_no_further() {
             if seen == (size as f64, (STATEMENTS - size) as f64, size) { Ok(()) } else { Err(format!("{seen:?}")) }
         })
         .await;
-        lock.rollback().await.unwrap();
+        lock.release().await;
         for _ in 0..STATEMENTS {
             ws.next_event().await;
         }
@@ -194,19 +193,15 @@ async fn whoever_waits_15_seconds_for_a_connection_gets_an_error() {
     let alice = db.person("alice").await;
     let server = Server::options(&redis, &db).env("DB_POOL", "1").start().await;
     let mut ws = Ws::open(&server, "/", &alice.token).await;
-    let mut lock = db.pool().begin().await.unwrap();
-    sqlx::raw_sql("LOCK TABLE oauth_access_tokens IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let lock = db.lock("oauth_access_tokens").await;
     // The first one has the only connection, the second one will have it next.
     let mut occupying = Vec::new();
     for waiting in [0.0, 1.0] {
         let mut client = http::Client::open(&server).await;
         let authorization = format!("Authorization: Bearer {}", alice.token);
         client.wire.send(format!("GET /api/v1/streaming/user HTTP/1.1\r\nHost: a\r\n{authorization}\r\n\r\n")).await;
-        eventually("look-up under way", || async {
-            let blocked = db.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await;
-            blocked > 0 && server.metric("pg_pool_waiting_queries", &[]).await == waiting
-        })
-        .await;
+        lock.wait_for_waiting(1).await;
+        server.wait_for_metric("pg_pool_waiting_queries", &[], waiting).await;
         occupying.push(client);
     }
     let asked = Instant::now();
@@ -220,6 +215,6 @@ async fn whoever_waits_15_seconds_for_a_connection_gets_an_error() {
         assert_eq!(response.status, 503);
         assert!(response.header("retry-after").is_some());
     }
-    lock.rollback().await.unwrap();
+    lock.release().await;
     super::delivers(&server, &redis, &alice).await;
 }

@@ -16,18 +16,19 @@ async fn connections_in_use_are_not_idle_and_statements_wait_for_the_others_to_e
     assert_eq!(db.connections().await, 1);
     server.wait_for_metric(TOTAL, &[], 1.0).await;
     server.wait_for_metric(IDLE, &[], 1.0).await;
-    let mut lock = db.pool().begin().await.unwrap();
-    sqlx::query("LOCK TABLE lists").execute(&mut *lock).await.unwrap();
+    let lock = db.lock("lists").await;
     let subscription = serde_json::json!({"type": "subscribe", "stream": "list", "list": list});
     ws.send_json(subscription).await;
-    server.wait_for_metric(IDLE, &[], 0.0).await;
-    assert_eq!((server.metric(TOTAL, &[]).await, server.metric(WAITING, &[]).await), (1.0, 0.0));
+    lock.wait_for_waiting(1).await;
+    for (metric, value) in [(TOTAL, 1.0), (IDLE, 0.0), (WAITING, 0.0)] {
+        assert_eq!(server.metric(metric, &[]).await, value, "{metric}");
+    }
     // The only connection is taken; this one waits for it.
     let headers = [("Authorization", alice.token.as_str())];
     let opening = Sse::try_open(&server, "/api/v1/streaming/user", &headers);
     let waited = async {
         server.wait_for_metric(WAITING, &[], 1.0).await;
-        lock.commit().await.unwrap();
+        lock.release().await;
     };
     let (opened, ()) = tokio::join!(opening, waited);
     assert!(opened.is_ok(), "{:?}", opened.err());
@@ -40,8 +41,7 @@ async fn connections_in_use_are_not_idle_and_statements_wait_for_the_others_to_e
 async fn the_total_is_what_postgresql_sees() {
     let Stage { server, db, .. } = Stage::start_with(|options| options.env("DB_POOL", "3")).await;
     let alice = db.person("alice").await;
-    let mut lock = db.pool().begin().await.unwrap();
-    sqlx::query("LOCK TABLE oauth_access_tokens").execute(&mut *lock).await.unwrap();
+    let lock = db.lock("oauth_access_tokens").await;
     let headers = [("Authorization", alice.token.as_str())];
     let first = Sse::try_open(&server, "/api/v1/streaming/user", &headers);
     let seen = async {
@@ -51,7 +51,7 @@ async fn the_total_is_what_postgresql_sees() {
         let third = async {
             eventually("second connection", || async { db.connections().await == 2 }).await;
             assert_eq!(server.metric(TOTAL, &[]).await, 2.0);
-            lock.commit().await.unwrap();
+            lock.release().await;
         };
         tokio::join!(second, third).0
     };

@@ -218,16 +218,11 @@ async fn a_crash_of_postgresql_and_its_recovery_costs_no_session_and_no_event() 
 #[tokio::test]
 async fn a_statement_whose_connection_breaks_is_made_again() {
     let mut scene = Scene::on(Database::create().await).await;
-    let mut locking = scene.db.pool().begin().await.unwrap();
-    sqlx::query("LOCK TABLE blocks IN ACCESS EXCLUSIVE MODE").execute(&mut *locking).await.unwrap();
+    let lock = scene.db.lock("blocks").await;
     scene.publish(1).await;
-    let waiting = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = '{}' AND wait_event_type = 'Lock'",
-        scene.db.name()
-    );
-    eventually("a statement under way", || async { scene.db.number(&waiting).await == 1 }).await;
+    lock.wait_for_waiting(1).await;
     scene.db.drop_clients().await;
-    locking.rollback().await.unwrap();
+    lock.release().await;
     scene.expect_status(1).await;
     assert_eq!(scene.screening_failures().await, 0.0);
 }
