@@ -5,10 +5,10 @@ use sqlx::ConnectOptions;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
+use crate::check;
 use crate::support::postgres::{PASSWORD, SUPERUSER, USER};
 use crate::support::process::{Folder, free_port};
 use crate::support::*;
-use crate::{check, with};
 
 /// The line of `flodgatt check` that tells what is wrong with PostgreSQL, after its address.
 async fn complaint(options: ServerOptions) -> String {
@@ -23,7 +23,7 @@ async fn complaint(options: ServerOptions) -> String {
 }
 
 fn by_url(redis: &Redis, url: &str) -> ServerOptions {
-    with(ServerOptions::bare(), redis.environment()).env("DATABASE_URL", url)
+    ServerOptions::bare().envs(redis.environment()).env("DATABASE_URL", url)
 }
 
 #[tokio::test]

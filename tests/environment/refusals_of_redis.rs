@@ -4,7 +4,7 @@
 use crate::database_tls::impostor;
 use crate::support::process::free_port;
 use crate::support::*;
-use crate::{check, delivers_in_namespace, with};
+use crate::{check, delivers_in_namespace};
 
 /// The line of `flodgatt check` that tells what is wrong with Redis, after its address.
 async fn complaint(options: ServerOptions) -> String {
@@ -19,7 +19,7 @@ async fn complaint(options: ServerOptions) -> String {
 }
 
 fn by_url(db: &Database, url: impl Into<String>) -> ServerOptions {
-    with(ServerOptions::bare(), db.environment()).env("REDIS_URL", url)
+    ServerOptions::bare().envs(db.environment()).env("REDIS_URL", url)
 }
 
 async fn locked() -> (Redis, Database) {
@@ -114,7 +114,7 @@ async fn a_redis_that_demands_tls_is_told_as_such() {
 async fn sentinels_that_do_not_help_are_told_with_their_variables() {
     let passwords = SentinelOptions { redis_password: Some("secret".into()), sentinel_password: Some("secret".into()) };
     let (sentinel, db) = (Sentinel::start_with(passwords).await, Database::create().await);
-    let bare = || with(ServerOptions::bare(), sentinel.environment().into_iter().chain(db.environment()));
+    let bare = || ServerOptions::bare().envs(sentinel.environment().into_iter().chain(db.environment()));
     let locked = || bare().env("REDIS_PASSWORD", "secret");
     let away = format!("127.0.0.1:{}", free_port());
     for (options, expected) in [
