@@ -121,7 +121,9 @@ pub async fn start_embedded(
 ) -> anyhow::Result<Server> {
     let listener = listen.bind().await?;
     let assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), Lifecycle::new());
-    let upstream = Upstream::Embedded(Embedded::new(Arc::new(assembly.delivery.clone())));
+    let sink = Arc::new(assembly.delivery.clone());
+    let embedded = Embedded::start(&Arc::default(), sink, Arc::clone(&assembly.metrics), &assembly.lifecycle);
+    let upstream = Upstream::Embedded(embedded);
     Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)))
 }
 

@@ -94,9 +94,9 @@ async fn a_server_that_waits_for_postgresql_says_so_at_once_and_then_once_a_minu
 struct Nobody;
 
 impl Sink for Nobody {
-    fn receive(&self, _: &str, _: &str) {}
+    fn receive(&self, _: &str, _: &str, _: Duration) {}
     fn lagged(&self, _: u64) {}
-    fn interrupted(&self) {}
+    fn connected(&self) {}
 }
 
 #[tokio::test(start_paused = true)]

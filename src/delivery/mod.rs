@@ -6,7 +6,7 @@ mod lanes;
 mod missed_kills;
 mod screening;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
 
@@ -81,9 +81,11 @@ impl Delivery {
 }
 
 impl Sink for Delivery {
-    fn receive(&self, channel: &str, message: &str) {
-        self.metrics.redis_messages_received.inc();
-        let Some(audience) = self.hub.audience(channel) else { return };
+    fn receive(&self, channel: &str, message: &str, age: Duration) {
+        let Some(mut audience) = self.hub.audience(channel) else { return };
+        if !age.is_zero() {
+            audience.retain_those_before(age);
+        }
         match audience.channel.kind() {
             ChannelKind::Control => self.obey(&audience, message),
             ChannelKind::Plain => deliver_plain(message, &audience.watchers, &self.metrics),
@@ -95,10 +97,14 @@ impl Sink for Delivery {
 
     fn lagged(&self, messages: u64) {
         self.metrics.event_dropped(EventDrop::Lagged, messages);
-        self.interrupted();
+        self.missed();
     }
 
-    fn interrupted(&self) {
+    fn connected(&self) {
+        self.missed();
+    }
+
+    fn missed(&self) {
         // A `filters_changed` may have been among what was missed, or a `kill`.
         self.hub.discard_filters();
         self.interruptions.notify_one();

@@ -81,7 +81,9 @@ impl ListenAddress {
                 format!("{cause}: port {port} takes a privilege (CAP_NET_BIND_SERVICE); those from 1024 on do not")
             }
             Self::Tcp(host, _)
-                if cause.kind() == io::ErrorKind::AddrNotAvailable || host.parse::<IpAddr>().is_err() =>
+                // A name that cannot be looked up has no error code of the system.
+                if cause.kind() == io::ErrorKind::AddrNotAvailable
+                    || (!host.is_empty() && cause.raw_os_error().is_none()) =>
             {
                 format!("{cause}: BIND has to be an address of this machine, a name of one, or empty for all")
             }

@@ -4,10 +4,10 @@ mod outbox;
 mod session;
 mod state;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 pub use outbox::{Offer, Outbox, Taken};
 pub use session::{FilterCache, SessionHandle, SessionId, Subscription, Watcher};
@@ -34,6 +34,17 @@ pub struct Audience {
     pub channel: Channel,
     /// Its watchers; a session may be among them twice, by two streams.
     pub watchers: Arc<Vec<Watcher>>,
+}
+
+impl Audience {
+    /// Leaves out who came less than this time ago.
+    pub fn retain_those_before(&mut self, age: Duration) {
+        let now = Instant::now();
+        let came_before = |watcher: &Watcher| now.duration_since(watcher.since) >= age;
+        if !self.watchers.iter().all(came_before) {
+            self.watchers = Arc::new(self.watchers.iter().filter(|watcher| came_before(watcher)).cloned().collect());
+        }
+    }
 }
 
 impl Hub {

@@ -6,6 +6,7 @@ use std::sync::{
 };
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::Outbox;
 use crate::domain::{Stream, Transport, Viewer, filter::FilterSet, stream::FeedAccess};
@@ -59,6 +60,8 @@ pub struct Watcher {
     pub session: Arc<SessionHandle>,
     /// The stream by which it watches; `None` on a control channel.
     pub subscription: Option<Arc<Subscription>>,
+    /// Since when: it gets nothing that is older.
+    pub since: Instant,
 }
 
 /// A viewer's custom filters as read at the first event that needed them, kept until they change.

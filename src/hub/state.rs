@@ -5,6 +5,8 @@ use std::{
     sync::Arc,
 };
 
+use tokio::time::Instant;
+
 use super::{Audience, SessionHandle, SessionId, Subscription, Watcher};
 use crate::domain::{Channel, ChannelKind, CloseReason, TokenId, stream};
 
@@ -31,7 +33,7 @@ impl State {
     pub(super) fn join(&mut self, session: &Arc<SessionHandle>) {
         self.sessions.insert(session.id, Member { session: Arc::clone(session), subscriptions: Vec::new() });
         for channel in stream::control_channels(&session.viewer) {
-            self.watch(channel, Watcher { session: Arc::clone(session), subscription: None });
+            self.watch(channel, Watcher { session: Arc::clone(session), subscription: None, since: Instant::now() });
         }
         if let Some(reason) = self.closing {
             session.outbox.close(reason);
@@ -44,7 +46,7 @@ impl State {
         for channel in &subscription.stream.channels {
             self.renewals.insert(channel.clone());
             let subscription = Some(Arc::clone(subscription));
-            self.watch(channel.clone(), Watcher { session: Arc::clone(session), subscription });
+            self.watch(channel.clone(), Watcher { session: Arc::clone(session), subscription, since: Instant::now() });
         }
         true
     }

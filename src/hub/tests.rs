@@ -193,3 +193,20 @@ async fn a_hub_that_closes_ends_all_sessions_and_those_that_come_later() {
     hub.join(&late);
     assert_eq!([alice.outbox.ended(), late.outbox.ended()], [Some(CloseReason::Restart); 2]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_came_after_an_event_is_not_among_its_audience() {
+    let (hub, _) = hub();
+    let (alice, bob) = (session(1), session(2));
+    hub.join(&alice);
+    hub.subscribe(&alice, &subscription(&alice, PUBLIC));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    hub.join(&bob);
+    hub.subscribe(&bob, &subscription(&bob, PUBLIC));
+    let audience = |age| {
+        let mut audience = hub.audience("timeline:public").unwrap();
+        audience.retain_those_before(Duration::from_secs(age));
+        audience.watchers.iter().map(|watcher| watcher.session.id).collect::<Vec<_>>()
+    };
+    assert_eq!((audience(0), audience(1), audience(3)), (vec![alice.id, bob.id], vec![alice.id], vec![]));
+}

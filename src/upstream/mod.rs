@@ -15,23 +15,35 @@ use tokio::sync::watch;
 
 pub use address::{RedisAddress, RedisConfig};
 pub use by_hand::{Probe, probe, publish};
-pub use embedded::Embedded;
+pub use embedded::{Bus, Embedded};
 pub use redis::Redis;
 pub use trouble::RedisError;
 
 use crate::domain::Channel;
 
-/// What takes the events of subscribed channels. Both calls come from the receive loop, which waits for nothing:
-/// they must return at once.
+/// What takes the events of subscribed channels. All calls come one after the other, in the order of what happened at
+/// Redis, and must return at once.
 pub trait Sink: Send + Sync + 'static {
-    /// A message was published on a channel, given without namespace. Invalid UTF-8 has become U+FFFD.
-    fn receive(&self, channel: &str, message: &str);
+    /// A message was published on a channel, given without namespace. Invalid UTF-8 has become U+FFFD. If it was kept
+    /// somewhere meanwhile, `age` says how long ago it arrived there.
+    fn receive(&self, channel: &str, message: &str, age: Duration);
 
-    /// This many messages were lost because they came faster than they could be taken.
+    /// This many messages were lost here because they came faster than they could be taken.
     fn lagged(&self, messages: u64);
 
-    /// Messages may have been missed while there was no connection.
-    fn interrupted(&self);
+    /// There is a connection, the first or another one, and everything wanted is subscribed. Messages may have been missed
+    /// before.
+    fn connected(&self);
+
+    /// Messages on control channels may have been missed, without a break here.
+    fn missed(&self) {}
+
+    /// The connection ended: messages are missed from here on.
+    fn broken(&self) {}
+
+    /// Everything is subscribed that was wanted after the [change](Upstream::change) of this number, unless a later one has
+    /// taken it back.
+    fn subscribed(&self, _change: u64) {}
 }
 
 /// Whether events can come.
@@ -68,8 +80,9 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// Subscribes to some channels and leaves others; takes effect soon, and again after a lost connection.
-    pub fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) {
+    /// Subscribes to some channels and leaves others; takes effect soon, and again after a lost connection. Returns the
+    /// number of the change: one more than that of the last.
+    pub fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) -> u64 {
         match self {
             Self::Redis(redis) => redis.change(subscribe, unsubscribe),
             Self::Embedded(embedded) => embedded.change(subscribe, unsubscribe),
@@ -82,6 +95,17 @@ impl Upstream {
             Self::Redis(redis) => redis.renew_keys(channels).await,
             Self::Embedded(embedded) => {
                 embedded.renew_keys();
+                Ok(())
+            }
+        }
+    }
+
+    /// Publishes a message on a channel.
+    pub async fn publish(&self, channel: &Channel, message: &str) -> Result<(), RedisError> {
+        match self {
+            Self::Redis(redis) => redis.publish(channel, message).await,
+            Self::Embedded(embedded) => {
+                embedded.publish(channel.as_str(), message);
                 Ok(())
             }
         }

@@ -21,7 +21,7 @@ use tokio::sync::{oneshot, watch};
 use super::{
     LinkState, RedisConfig, RedisError, Sink,
     connection::{COMMAND_TIMEOUT, Connection, Use, client},
-    intake::Intake,
+    intake::{Intake, News},
     trouble::{describe, explain},
     wanted::{Changes, Wanted},
 };
@@ -71,28 +71,19 @@ impl Redis {
         let down = LinkState::Down { since: Instant::now(), reason: "redis has not been reached yet".to_owned() };
         let (state, watcher) = watch::channel(down);
         let keys = client(&config, Use::Keys)?;
-        // Commands fail in time while it is not connected.
-        let (mut connecting, own) = (keys.connect(), lifecycle.clone());
-        lifecycle.spawn("redis keys", async move {
-            tokio::select! {
-                ended = &mut connecting => tracing::error!(?ended, "keys cannot be set at redis any more"),
-                () = own.stopping() => connecting.abort(),
-            }
-        });
+        lifecycle.spawn_essential("redis keys", keep_connected(keys.clone(), lifecycle.clone()));
         let prefix = prefix(&config);
-        let intake = Arc::<Intake>::default();
-        let (own, delivered, to, namespace) =
-            (lifecycle.clone(), Arc::clone(&intake), Arc::clone(&sink), prefix.clone());
+        let intake = Arc::new(Intake::new(Arc::clone(&metrics)));
+        let (own, heard, namespace) = (lifecycle.clone(), Arc::clone(&intake), prefix.clone());
         lifecycle.spawn_essential("redis deliveries", async move {
             tokio::select! {
-                () = delivered.deliver(&namespace, to) => {}
+                () = heard.deliver(&namespace, sink) => {}
                 () = own.stopping() => {}
             }
         });
         let subscriber = Subscriber {
             config: config.clone(),
             prefix,
-            sink,
             metrics,
             wanted: Arc::clone(&wanted),
             intake,
@@ -109,8 +100,8 @@ impl Redis {
         Ok(Self { wanted, state: watcher, keys, config })
     }
 
-    pub(super) fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) {
-        self.wanted.change(subscribe, unsubscribe);
+    pub(super) fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) -> u64 {
+        self.wanted.change(subscribe, unsubscribe)
     }
 
     pub(super) fn state(&self) -> watch::Receiver<LinkState> {
@@ -134,6 +125,16 @@ impl Redis {
                 tracing::warn!(%reason, waited_s, "keys cannot be set at redis yet; trying again");
             }
         }
+    }
+
+    pub(super) async fn publish(&self, channel: &Channel, message: &str) -> Result<(), RedisError> {
+        // The library would keep commands for later, without bound.
+        if !self.keys.is_connected() {
+            return Err(explain(&self.config, "not connected".to_owned()));
+        }
+        let name = format!("{}{channel}", prefix(&self.config));
+        let published: Result<i64, _> = self.keys.publish(name, message).await;
+        published.map(drop).map_err(|error| describe(&self.config, &error))
     }
 
     pub(super) async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
@@ -160,7 +161,6 @@ impl Redis {
 struct Subscriber {
     config: RedisConfig,
     prefix: String,
-    sink: Arc<dyn Sink>,
     metrics: Arc<Metrics>,
     wanted: Arc<Wanted>,
     intake: Arc<Intake>,
@@ -198,7 +198,7 @@ impl Subscriber {
     /// Serves one connection to its end, and says why it ended.
     async fn serve(&self, mut connection: Connection, lifecycle: &Lifecycle) -> RedisError {
         let messages = connection.client.message_rx();
-        let (intake, sink) = (Arc::clone(&self.intake), Arc::clone(&self.sink));
+        let intake = Arc::clone(&self.intake);
         let (running, mut ended) = oneshot::channel::<()>();
         let (stop, stopped) = oneshot::channel::<()>();
         let own = lifecycle.clone();
@@ -206,7 +206,7 @@ impl Subscriber {
             let _running = running;
             // The library keeps its channel open when nobody is left to say good-bye to Redis.
             tokio::select! {
-                () = intake.receive(messages, &*sink) => {}
+                () = intake.receive(messages) => {}
                 () = own.stopping() => {}
                 _ = stopped => {}
             }
@@ -222,20 +222,23 @@ impl Subscriber {
         };
         connection.close().await;
         // What was received before the break is handed on before anything of the next connection.
-        if !ended.is_terminated() && tokio::time::timeout(COMMAND_TIMEOUT, ended).await.is_err() {
+        if !ended.is_terminated() && tokio::time::timeout(COMMAND_TIMEOUT, &mut ended).await.is_err() {
             tracing::debug!("the receive loop of a lost connection to redis is stopped");
         }
         // Whatever the library still holds of the old connection must not come after what the next one brings.
         drop(stop);
+        if !ended.is_terminated() {
+            let _ = ended.await;
+        }
+        self.intake.put(News::Broken);
         cause
     }
 
     async fn keep_subscribed(&self, client: &Client) -> RedisError {
         let result: Result<std::convert::Infallible, RedisError> = async {
-            self.tell(client, Changes { subscribe: self.wanted.all(), unsubscribe: Vec::new() }).await?;
+            self.tell(client, self.wanted.all()).await?;
             self.mark_up();
-            // Only now does nothing pass unheard any more.
-            self.sink.interrupted();
+            self.intake.put(News::Connected);
             loop {
                 let changes = self.wanted.changes().await;
                 self.tell(client, changes).await?;
@@ -254,6 +257,7 @@ impl Subscriber {
             heard(client, &self.config, client.unsubscribe(self.names(batch)).boxed()).await?;
         }
         self.metrics.redis_subscriptions.set(i64::try_from(self.wanted.count()).unwrap_or(i64::MAX));
+        self.intake.put(News::Subscribed(changes.number));
         Ok(())
     }
 
@@ -315,6 +319,22 @@ impl Subscriber {
         if self.reminder.lock().is_due(&reason) {
             let (down_s, retry_in_s) = (since.elapsed().as_secs(), retry_in.as_secs_f64());
             tracing::warn!(reason, down_s, retry_in_s, "redis cannot be used; trying again");
+        }
+    }
+}
+
+/// Keeps a client connected that reconnects by itself. Commands fail in time while it is not.
+async fn keep_connected(client: Client, lifecycle: Lifecycle) {
+    loop {
+        // The library gives up for good after errors that it thinks to be ours.
+        let mut connecting = client.connect();
+        tokio::select! {
+            ended = &mut connecting => tracing::debug!(?ended, "the library gave up a connection to redis"),
+            () = lifecycle.stopping() => return connecting.abort(),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LONGEST_BACKOFF) => {}
+            () = lifecycle.stopping() => return,
         }
     }
 }

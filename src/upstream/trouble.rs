@@ -62,6 +62,8 @@ fn refused(config: &RedisConfig, text: &str) -> Option<RedisError> {
         return Some(trouble(config, cause, or_url(config, "REDIS_DB")));
     }
     let said = text.strip_prefix("ERR ").or_else(|| text.starts_with("LOADING ").then_some(text))?;
+    // What follows may be a password: Redis repeats a command that it does not know.
+    let said = said.split(", with args beginning with").next().unwrap_or(said);
     Some(explain(config, format!("refuses: {said}")))
 }
 

@@ -19,6 +19,8 @@ struct State {
     all: HashSet<Channel>,
     /// Channels that changed since the connection was told, and whether they are wanted now.
     changes: HashMap<Channel, bool>,
+    /// How many times anything was changed.
+    number: u64,
 }
 
 /// What a connection has to do.
@@ -26,11 +28,15 @@ struct State {
 pub(super) struct Changes {
     pub subscribe: Vec<Channel>,
     pub unsubscribe: Vec<Channel>,
+    /// The number of the last change in it.
+    pub number: u64,
 }
 
 impl Wanted {
-    pub(super) fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) {
+    pub(super) fn change(&self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>) -> u64 {
         let mut state = self.state.lock();
+        state.number += 1;
+        let number = state.number;
         for channel in subscribe {
             state.all.insert(channel.clone());
             state.changes.insert(channel, true);
@@ -41,13 +47,14 @@ impl Wanted {
         }
         drop(state);
         self.changed.notify_one();
+        number
     }
 
     /// Everything, for a new connection; nothing of it counts as a change any more.
-    pub(super) fn all(&self) -> Vec<Channel> {
+    pub(super) fn all(&self) -> Changes {
         let mut state = self.state.lock();
         state.changes.clear();
-        state.all.iter().cloned().collect()
+        Changes { subscribe: state.all.iter().cloned().collect(), unsubscribe: Vec::new(), number: state.number }
     }
 
     /// How many channels are wanted.
@@ -58,12 +65,15 @@ impl Wanted {
     /// Waits for changes and takes them.
     pub(super) async fn changes(&self) -> Changes {
         loop {
-            let taken = std::mem::take(&mut self.state.lock().changes);
+            let (taken, number) = {
+                let mut state = self.state.lock();
+                (std::mem::take(&mut state.changes), state.number)
+            };
             if !taken.is_empty() {
                 let (subscribe, unsubscribe): (Vec<_>, Vec<_>) = taken.into_iter().partition(|(_, wanted)| *wanted);
                 let channels =
                     |changes: Vec<(Channel, bool)>| changes.into_iter().map(|(channel, _)| channel).collect();
-                return Changes { subscribe: channels(subscribe), unsubscribe: channels(unsubscribe) };
+                return Changes { subscribe: channels(subscribe), unsubscribe: channels(unsubscribe), number };
             }
             self.changed.notified().await;
         }
@@ -83,15 +93,18 @@ mod tests {
         let wanted = Wanted::default();
         wanted.change(vec![channel("a"), channel("b")], vec![]);
         wanted.change(vec![], vec![channel("a")]);
-        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![channel("a")] });
+        assert_eq!(
+            wanted.changes().await,
+            Changes { subscribe: vec![channel("b")], unsubscribe: vec![channel("a")], number: 2 }
+        );
     }
 
     #[tokio::test]
     async fn a_new_connection_gets_everything_and_only_later_changes() {
         let wanted = Wanted::default();
         wanted.change(vec![channel("a")], vec![]);
-        assert_eq!(wanted.all(), [channel("a")]);
+        assert_eq!(wanted.all().subscribe, [channel("a")]);
         wanted.change(vec![channel("b")], vec![]);
-        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![] });
+        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![], number: 2 });
     }
 }
