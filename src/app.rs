@@ -99,7 +99,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
     let upstream = Upstream::Redis(redis);
     let ready = async {
-        tokio::join!(upstream.ready(), database_ready(&database));
+        tokio::join!(upstream.ready(), database_ready(&database, &config.database.user));
     };
     tokio::select! {
         () = stop.received() => {
@@ -128,7 +128,7 @@ pub async fn start_embedded(
 }
 
 /// Waits until the database takes connections. What it waits for is told at once, and then once a minute.
-async fn database_ready(database: &Database) {
+async fn database_ready(database: &Database, role: &str) {
     let (since, mut reminder) = (Instant::now(), Reminder::default());
     let mut backoff = Duration::from_millis(250);
     loop {
@@ -137,7 +137,7 @@ async fn database_ready(database: &Database) {
         let reason = match probed {
             Ok(()) => {
                 tracing::info!(address = database.address(), down_s, "connected to postgresql");
-                return warn_of_missing_columns(database).await;
+                return warn_of_missing_columns(database, role).await;
             }
             Err(error) => error.to_string(),
         };
@@ -151,18 +151,22 @@ async fn database_ready(database: &Database) {
 }
 
 /// A server without some table still serves what does not need it; its operator should know before its users do.
-async fn warn_of_missing_columns(database: &Database) {
-    match database.missing_columns().await {
-        Ok(missing) if missing.is_empty() => {}
-        Ok(missing) => {
-            let (tables, columns) = (missing.tables.join(", "), missing.columns.join(", "));
-            tracing::warn!(
-                tables,
-                columns,
-                "this database lacks tables or columns of Mastodon; what needs them will fail (see flodgatt check)"
-            );
-        }
-        Err(error) => tracing::warn!(%error, "nobody knows whether every table and column is there"),
+async fn warn_of_missing_columns(database: &Database, role: &str) {
+    let missing = match database.missing_columns().await {
+        Ok(missing) => missing,
+        Err(error) => return tracing::warn!(%error, "nobody knows whether every table and column is there"),
+    };
+    if !(missing.tables.is_empty() && missing.columns.is_empty()) {
+        let (tables, columns) = (missing.tables.join(", "), missing.columns.join(", "));
+        tracing::warn!(
+            tables,
+            columns,
+            "this database lacks tables or columns of Mastodon; what needs them will fail (see flodgatt check)"
+        );
+    }
+    if !missing.unreadable.is_empty() {
+        let (tables, remedy) = (missing.unreadable.join(", "), missing.grant(role));
+        tracing::warn!(tables, role, remedy, "this role may not read tables; what needs them will fail");
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod publish;
 
 use flodgatt::config::VARIABLES;
+use support::postgres::USER;
 use support::*;
 
 /// Runs a command that needs nothing, and returns what it wrote.
@@ -64,6 +65,19 @@ async fn serve_warns_once_of_missing_tables_and_columns_and_serves() {
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert_eq!(warnings[0].field("tables"), "custom_filter_keywords");
     assert_eq!(warnings[0].field("columns"), "mutes.expires_at");
+}
+
+#[tokio::test]
+async fn serve_warns_once_of_tables_that_the_role_may_not_read_and_serves() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    db.execute(format!("REVOKE SELECT ON mutes, settings FROM {USER}")).await;
+    let server = Server::start(&redis, &db).await;
+    let logs = server.logs();
+    let warnings: Vec<_> = logs.iter().filter(|line| line.level() == "WARN").collect();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings[0].field("tables"), "settings, mutes");
+    assert_eq!(warnings[0].field("remedy"), format!("GRANT SELECT ON settings, mutes TO \"{USER}\"").as_str());
+    assert!(server.terminate().await.success());
 }
 
 #[tokio::test]

@@ -83,7 +83,7 @@ async fn a_server_that_waits_for_postgresql_says_so_at_once_and_then_once_a_minu
         },
         Arc::default(),
     );
-    let waited = tokio::time::timeout(WHILE, database_ready(&database)).await;
+    let waited = tokio::time::timeout(WHILE, database_ready(&database, "mastodon")).await;
     assert!(waited.is_err(), "there is none");
     let words = "postgresql cannot be used yet; trying again \
         reason=\"the database at unix:/nowhere/.s.PGSQL.5432 cannot be reached: no such file or socket \

@@ -110,8 +110,21 @@ impl Report {
         for column in &missing.columns {
             self.fail(&format!("no column {column} in database {database} at {address}"));
         }
-        let variable = if config.variable == "DATABASE_URL" { "DATABASE_URL" } else { "DB_NAME" };
-        println!("hint     either {variable} names another database than Mastodon's, or rails db:migrate has not run");
+        let by_url = config.variable == "DATABASE_URL";
+        if !(missing.tables.is_empty() && missing.columns.is_empty()) {
+            let variable = if by_url { "DATABASE_URL" } else { "DB_NAME" };
+            println!(
+                "hint     either {variable} names another database than Mastodon's, or rails db:migrate has not run"
+            );
+        }
+        if !missing.unreadable.is_empty() {
+            let (role, tables) = (&config.user, missing.unreadable.join(", "));
+            let variable = if by_url { "DATABASE_URL" } else { "DB_USER" };
+            self.fail(&format!(
+                "the role {role} may not read {tables} in database {database} at {address} ({variable})"
+            ));
+            println!("hint     to be run by the owner of the tables: {}", missing.grant(role));
+        }
     }
 
     fn file_limit(&mut self) {

@@ -1,7 +1,7 @@
 //! How PostgreSQL is reached, and statements sent to it.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -171,9 +171,9 @@ impl Database {
         Ok((version.map_err(|error| self.describe(&error))?, latency))
     }
 
-    /// What of [`REQUIRED_COLUMNS`] is not there, asked over a connection apart from the pool.
+    /// What of [`REQUIRED_COLUMNS`] is not there, or may not be read, asked over a connection apart from the pool.
     pub async fn missing_columns(&self) -> Result<Missing, StoreError> {
-        let statement = "SELECT c.relname::text, a.attname::text \
+        let statement = "SELECT c.relname::text, a.attname::text, has_column_privilege(c.oid, a.attnum, 'SELECT') \
              FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
              WHERE pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace \
              AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped";
@@ -181,7 +181,8 @@ impl Database {
             let mut connection = self.options.connect().await?;
             let rows = connection.fetch_all(sqlx::raw_sql(statement)).await?;
             connection.close().await?;
-            rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<HashSet<_>, sqlx::Error>>()
+            let columns = rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?)));
+            columns.collect::<Result<HashMap<_, _>, sqlx::Error>>()
         };
         match tokio::time::timeout(STATEMENT_TIMEOUT, asking).await {
             Ok(found) => found.map(|found| Missing::among(&found)).map_err(|error| self.describe(&error)),
