@@ -6,8 +6,8 @@ use std::{
 };
 
 use fred::{
-    prelude::{ClientLike, PubsubInterface},
-    types::InfoKind,
+    prelude::{Client, ClientLike, Expiration, KeysInterface, PubsubInterface},
+    types::{InfoKind, Value},
 };
 use futures_util::FutureExt;
 
@@ -21,6 +21,12 @@ use super::{
 /// The beginning of a channel that nobody else subscribes to.
 const PROBE: &str = "timeline:flodgatt:check";
 
+/// A key of the form that the server sets, for a channel that does not exist.
+const KEY: &str = "subscribed:flodgatt:check";
+
+/// For how long it is there.
+const KEY_SECONDS: i64 = 5;
+
 /// What there is at Redis.
 #[derive(Debug)]
 pub struct Probe {
@@ -30,7 +36,7 @@ pub struct Probe {
     pub latency: Duration,
 }
 
-/// Connects, subscribes as the server would, and asks Redis for its version.
+/// Connects, subscribes and sets a key as the server would, and asks Redis for its version.
 pub async fn probe(config: &RedisConfig) -> Result<Probe, RedisError> {
     let connection = Connection::open(config, Use::ByHand).await?;
     let info: Result<String, _> = connection.client.info(Some(InfoKind::Server)).await;
@@ -38,7 +44,10 @@ pub async fn probe(config: &RedisConfig) -> Result<Probe, RedisError> {
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown").to_owned();
     let channel = format!("{}{PROBE}:{:x}", prefix(config), fastrand::u64(..));
     heard(&connection.client, config, connection.client.subscribe(&*channel).boxed()).await?;
-    ensure_subscribed(config, channel).await?;
+    let other = Connection::open(config, Use::ByHand).await?;
+    let permitted = ensure_permitted(config, &other.client, channel).await;
+    other.close().await;
+    permitted?;
     let asked = Instant::now();
     ping(&connection.client, config).await?;
     let latency = asked.elapsed();
@@ -46,18 +55,17 @@ pub async fn probe(config: &RedisConfig) -> Result<Probe, RedisError> {
     Ok(Probe { version, latency })
 }
 
-/// Asks Redis over another connection whether the subscription is there: a refusal does not always reach who subscribes.
-async fn ensure_subscribed(config: &RedisConfig, channel: String) -> Result<(), RedisError> {
-    let connection = Connection::open(config, Use::ByHand).await?;
-    let subscribers: Result<HashMap<String, u64>, _> = connection.client.pubsub_numsub(&*channel).await;
-    connection.close().await;
-    match subscribers {
-        Ok(subscribers) if subscribers.get(&channel) == Some(&0) => {
-            Err(not_permitted(config, &format!("it may not subscribe to channels such as {channel}")))
-        }
-        // This user may not ask.
-        _ => Ok(()),
+/// Asks Redis over another connection whether the subscription is there, as a refusal does not always reach who subscribes,
+/// and sets a key there.
+async fn ensure_permitted(config: &RedisConfig, client: &Client, channel: String) -> Result<(), RedisError> {
+    let subscribers: Result<HashMap<String, u64>, _> = client.pubsub_numsub(&*channel).await;
+    // An error means that this user may not ask.
+    if subscribers.is_ok_and(|subscribers| subscribers.get(&channel) == Some(&0)) {
+        return Err(not_permitted(config, &format!("it may not subscribe to channels such as {channel}")));
     }
+    let (key, expiry) = (format!("{}{KEY}", prefix(config)), Some(Expiration::EX(KEY_SECONDS)));
+    let set: Result<Value, _> = client.set(key, 1, expiry, None, false).await;
+    set.map(drop).map_err(|error| describe(config, &error))
 }
 
 /// Publishes one message; returns how many subscribers got it.

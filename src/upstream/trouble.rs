@@ -50,6 +50,10 @@ fn refused(config: &RedisConfig, text: &str) -> Option<RedisError> {
     if let Some(what) = text.strip_prefix("NOPERM ") {
         return Some(not_permitted(config, what));
     }
+    if text.starts_with("READONLY") {
+        let cause = "is a replica and takes no keys; the server needs its master";
+        return Some(trouble(config, cause, or_url(config, of_host(config))));
+    }
     let credentials = |cause: &str| Some(trouble(config, cause, of_credentials(config)));
     if text.starts_with("WRONGPASS") || text.contains("invalid password") {
         return credentials("refuses the user or its password");
@@ -109,6 +113,11 @@ fn of_address(config: &RedisConfig) -> &'static str {
         "REDIS_HOST" => "REDIS_HOST and REDIS_PORT",
         variable => variable,
     }
+}
+
+/// What says which Redis it is, and not at which port.
+fn of_host(config: &RedisConfig) -> &'static str {
+    if matches!(config.address, RedisAddress::Sentinel { .. }) { "REDIS_SENTINELS" } else { "REDIS_HOST" }
 }
 
 fn of_credentials(config: &RedisConfig) -> &'static str {

@@ -139,6 +139,44 @@ async fn sentinels_that_do_not_help_are_told_with_their_variables() {
 }
 
 #[tokio::test]
+async fn a_replica_that_takes_no_keys_is_told_with_its_variable() {
+    let (master, db) = (Redis::start().await, Database::create().await);
+    let options = RedisOptions { replica_of: Some(master.port()), ..RedisOptions::default() };
+    let replica = Redis::start_with(options).await;
+    let cause = "is a replica and takes no keys; the server needs its master";
+    assert_eq!(complaint(Server::options(&replica, &db)).await, format!("{cause} (REDIS_HOST)"));
+    assert_eq!(complaint(by_url(&db, replica.url())).await, format!("{cause} (REDIS_URL)"));
+}
+
+#[tokio::test]
+async fn keys_that_may_not_be_set_are_told_with_the_rule_that_lets_them() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    for (rights, namespace) in [(["+@all", "-set", "~*"], ""), (["+@all", "~other:*", "~cache:*"], "social")] {
+        let user = ["ACL", "SETUSER", "narrow", "reset", "on", ">secret", "&*"];
+        redis.command(&[&user[..], &rights[..]].concat()).await;
+        let options = Server::options(&redis, &db).env("REDIS_USER", "narrow").env("REDIS_PASSWORD", "secret");
+        let complaint = complaint(options.env("REDIS_NAMESPACE", namespace)).await;
+        assert!(complaint.starts_with("does not permit enough to the user narrow: "), "{complaint}");
+        let prefix = if namespace.is_empty() { "" } else { "social:" };
+        assert!(complaint.contains(&format!(" ~{prefix}subscribed:* ")) && complaint.contains(" +set "), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_that_is_set_to_try_is_of_the_namespace_and_soon_gone() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let ended = check(Server::options(&redis, &db).env("REDIS_NAMESPACE", "social")).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    assert!(redis.ttl("subscribed:flodgatt:check").await.is_none());
+    eventually("end of the key", || async {
+        let ttl = redis.ttl("social:subscribed:flodgatt:check").await;
+        assert!(ttl.is_none_or(|seconds| seconds <= 5), "{ttl:?}");
+        ttl.is_none().then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn permissions_that_are_missing_are_told_and_those_that_are_told_are_enough() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let alice = db.person("alice").await;
