@@ -19,7 +19,7 @@ pub async fn check() -> anyhow::Result<()> {
     config::log_config(&environment)?;
     let config = Config::read(&environment)?;
     let mut report = Report::default();
-    println!("listen   would listen on {}", config.listen);
+    report.listening(&config).await;
     report.redis(&config).await;
     report.database(&config).await;
     report.file_limit();
@@ -76,6 +76,16 @@ struct Report {
 }
 
 impl Report {
+    /// Listens for a moment, where nobody else does.
+    async fn listening(&mut self, config: &Config) {
+        println!("listen   would listen on {}", config.listen);
+        match config.listen.bind().await {
+            Ok(listener) => drop(listener),
+            Err(error) if error.is_taken() => println!("hint     {}", error.cause()),
+            Err(error) => self.fail(&error),
+        }
+    }
+
     async fn redis(&mut self, config: &Config) {
         match upstream::probe(&config.redis).await {
             Ok(found) => {

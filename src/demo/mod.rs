@@ -77,7 +77,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
 fn explain(error: anyhow::Error) -> anyhow::Error {
     let taken = error.downcast_ref::<ListenError>().is_some_and(ListenError::is_taken);
-    if taken { anyhow::anyhow!("{error}; choose another port, such as --port 4010") } else { error }
+    if taken { anyhow::anyhow!("{error}, such as --port 4010") } else { error }
 }
 
 fn accounts() -> store::Embedded {

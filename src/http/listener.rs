@@ -49,6 +49,11 @@ impl ListenError {
     pub fn is_taken(&self) -> bool {
         self.cause.kind() == io::ErrorKind::AddrInUse
     }
+
+    /// What is wrong, without the address.
+    pub fn cause(&self) -> &io::Error {
+        &self.cause
+    }
 }
 
 impl ListenAddress {
@@ -72,7 +77,14 @@ impl ListenAddress {
 
     /// The error, with what an operator can do about it where the system's words do not say.
     fn explained(&self, cause: io::Error) -> io::Error {
+        let taken = "something listens there already: if it is the Node server, stop it first; else choose another";
         let advice = match self {
+            Self::Tcp(..) if cause.kind() == io::ErrorKind::AddrInUse => format!("{taken} PORT"),
+            Self::Unix(_) if cause.kind() == io::ErrorKind::AddrInUse => format!("{taken} SOCKET"),
+            // Before the system is asked.
+            Self::Unix(path) if cause.kind() == io::ErrorKind::InvalidInput => {
+                format!("the path has {} bytes, and a unix socket has room for 107", path.as_os_str().len())
+            }
             Self::Unix(path) if cause.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
                 format!("the folder {} does not exist", folder.unwrap_or(Path::new(".")).display())

@@ -1,5 +1,7 @@
 //! `flodgatt check`: what it finds, what it shows and what it hides.
 
+use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
 use crate::support::postgres::{PASSWORD, USER};
@@ -212,6 +214,76 @@ async fn each_missing_table_and_column_is_named_once_with_a_hint_at_the_cause() 
         line(&ended, "hint", &format!("either {variable} names another database than Mastodon's"));
         line(&ended, "hint", "rails db:migrate");
     }
+}
+
+#[tokio::test]
+async fn tables_that_the_role_may_not_read_fail_and_the_grant_that_is_told_is_enough() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    // The owner of tables can take rights from itself.
+    db.execute(format!("REVOKE SELECT ON oauth_access_tokens, lists FROM {USER}")).await;
+    // Some columns are not enough.
+    db.execute(format!("GRANT SELECT (id) ON lists TO {USER}")).await;
+    let options = || Server::options(&redis, &db);
+    let ended = check(options()).await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
+    let failed = format!("the role {USER} may not read oauth_access_tokens, lists in database {} at ", db.name());
+    assert!(line(&ended, "failed", &failed).ends_with("(DB_USER)"));
+    let hint = line(&ended, "hint", "GRANT");
+    assert!(!ended.text().contains("rails db:migrate"), "nothing is missing: {}", ended.text());
+    db.execute(hint.split_once("the tables: ").unwrap().1).await;
+    assert_eq!(check(options()).await.status.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_place_where_something_listens_already_is_a_hint_and_no_failure() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("socket");
+    let socket = folder.path().join("streaming.sock");
+    let _taken_socket = UnixListener::bind(&socket).unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let socket = socket.to_string_lossy();
+    for (name, value) in [("PORT", &*port), ("SOCKET", &*socket)] {
+        let ended = check(Server::options(&redis, &db).env(name, value)).await;
+        let hint = "something listens there already: if it is the Node server, stop it first; else choose another";
+        line(&ended, "hint", &format!("{hint} {name}"));
+        assert!(ended.status.success(), "{}", ended.text());
+    }
+}
+
+#[tokio::test]
+async fn a_place_where_it_could_not_listen_fails_in_the_words_of_serve() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("socket");
+    let file = folder.write("precious", "data").to_string_lossy().into_owned();
+    let [missing, long] =
+        ["missing/socket", &"x".repeat(108)].map(|name| format!("{}/{name}", folder.path().display()));
+    for (name, value, cause) in [
+        ("BIND", "192.0.2.1", "BIND has to be an address of this machine"),
+        ("BIND", "nobody.invalid", "BIND has to be an address of this machine"),
+        ("SOCKET", &missing, "missing does not exist"),
+        ("SOCKET", &folder.path().to_string_lossy(), "something is there that is no socket"),
+        ("SOCKET", &file, "something is there that is no socket"),
+        ("SOCKET", &long, "a unix socket has room for 107"),
+    ] {
+        let options = || Server::options(&redis, &db).env(name, value);
+        let ended = check(options()).await;
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
+        let failed = line(&ended, "failed", cause).strip_prefix("failed   ").unwrap();
+        let serve = options().run_to_end().await;
+        line(&serve, &format!("flodgatt: {failed}"), "");
+    }
+    assert_eq!(std::fs::read_to_string(file).unwrap(), "data");
+}
+
+#[tokio::test]
+async fn after_a_check_the_socket_is_not_there() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("socket");
+    let path = folder.path().join("streaming.sock");
+    let ended = check(Server::options(&redis, &db).env("SOCKET", path.to_string_lossy())).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    assert!(!path.exists());
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ async fn a_port_that_is_taken_ends_the_start_with_an_error_that_names_the_variab
     assert_eq!(ended.status.code(), Some(1));
     let text = ended.text();
     assert!(text.contains("PORT") && text.contains("BIND") && text.contains(&port), "{text}");
+    assert!(text.contains("if it is the Node server, stop it first; else choose another PORT"), "{text}");
     assert!(ended.logs.iter().all(|line| line.level() != "ERROR"), "nothing else is blamed: {text}");
 }
 
