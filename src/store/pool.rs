@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
@@ -15,7 +16,7 @@ use sqlx::{
 
 use super::{
     Missing, StoreError,
-    connections::{ACQUIRE_TIMEOUT, Connections},
+    connections::{ACQUIRE_TIMEOUT, Connections, NoConnection},
     trouble::Trouble,
 };
 use crate::telemetry::Metrics;
@@ -113,6 +114,8 @@ pub struct Database {
     options: Arc<PgConnectOptions>,
     trouble: Arc<Trouble>,
     metrics: Arc<Metrics>,
+    /// Since when there has been no connection, if that is so.
+    down_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Database {
@@ -120,7 +123,13 @@ impl Database {
     pub fn new(config: &DatabaseConfig, metrics: Arc<Metrics>) -> Self {
         let options = config.options();
         let connections = Connections::new(options.clone(), config.pool);
-        Self { connections, options: Arc::new(options), trouble: Arc::new(Trouble::new(config)), metrics }
+        Self {
+            connections,
+            options: Arc::new(options),
+            trouble: Arc::new(Trouble::new(config)),
+            metrics,
+            down_since: Arc::default(),
+        }
     }
 
     /// The rows of one statement, which is sent as it stands. A server that refuses is told of at once.
@@ -138,14 +147,34 @@ impl Database {
         let waiting = Waiting::new(&self.metrics.pg_pool.waiting);
         let acquired = self.connections.acquire(patience).await;
         drop(waiting);
-        let mut lease = acquired.map_err(|reason| self.trouble.no_connection(&reason))?;
+        let mut lease = acquired.map_err(|reason| {
+            // A pool that is too small is no outage.
+            if !matches!(reason, NoConnection::AllInUse) {
+                self.mark_down();
+            }
+            self.trouble.no_connection(&reason)
+        })?;
         let fetching = lease.connection().fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
         let Ok(rows) = tokio::time::timeout(STATEMENT_TIMEOUT, fetching).await else { return Err(self.late()) };
         // After a word of the server the connection still works.
         if rows.as_ref().map_or_else(|error| error.as_database_error().is_some(), |_| true) {
             lease.release();
+            self.mark_up();
+        } else {
+            self.mark_down();
         }
         rows.map_err(|error| self.describe(&error))
+    }
+
+    fn mark_down(&self) {
+        self.down_since.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// The end of an outage is told, as its beginning was by whoever noticed it.
+    fn mark_up(&self) {
+        if let Some(since) = self.down_since.lock().take() {
+            tracing::info!(address = self.address(), down_s = since.elapsed().as_secs(), "connected to postgresql");
+        }
     }
 
     /// Where the database is, for messages.

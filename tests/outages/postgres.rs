@@ -146,6 +146,28 @@ async fn while_postgresql_is_stopped_sessions_stay_and_statuses_are_dropped_afte
 }
 
 #[tokio::test]
+async fn the_return_of_postgresql_is_told_once_with_how_long_it_was_away() {
+    let postgres = Postgres::start_own().await;
+    let scene = Scene::on(postgres.database().await).await;
+    let told = || {
+        let lines = scene.server.logs().into_iter().filter(|line| line.message() == "connected to postgresql");
+        lines.map(|line| line.field("down_s").as_u64().expect("seconds")).collect::<Vec<_>>()
+    };
+    assert_eq!(told().len(), 1, "at start");
+    postgres.stop();
+    eventually("a closed door", || async { (scene.tries_to_watch().await.status == 503).then_some(()) }).await;
+    let away = Instant::now();
+    postgres.start_again().await;
+    eventually("an open door", || async {
+        Sse::try_open(&scene.server, "/api/v1/streaming/user", &[("Authorization", &scene.alice.token)]).await.is_ok()
+    })
+    .await;
+    let told = told();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1] <= away.elapsed().as_secs() + 1, "{told:?}");
+}
+
+#[tokio::test]
 async fn while_postgresql_is_silent_sessions_stay_and_statuses_are_dropped_after_a_while() {
     an_outage(|postgres| postgres.pause(), async |postgres| postgres.resume()).await;
 }
