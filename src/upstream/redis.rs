@@ -115,8 +115,7 @@ impl Redis {
         let mut errors = self.keys.error_rx();
         let mut reason = explain(&self.config, "has not taken a second connection, for keys, yet");
         while !self.keys.is_connected() {
-            // The library tells a connection only to those who wait already.
-            let _ = tokio::time::timeout(FIRST_BACKOFF, self.keys.wait_for_connect()).await;
+            self.keys_connected_soon().await;
             while let Ok((error, _)) = errors.try_recv() {
                 reason = describe(&self.config, &error);
             }
@@ -137,8 +136,18 @@ impl Redis {
         published.map(drop).map_err(|error| describe(&self.config, &error))
     }
 
+    /// Waits a moment for the connection that sets keys.
+    async fn keys_connected_soon(&self) {
+        // The library tells a connection only to those who wait already.
+        let _ = tokio::time::timeout(FIRST_BACKOFF, self.keys.wait_for_connect()).await;
+    }
+
     pub(super) async fn renew_keys(&self, channels: &[Channel]) -> Result<(), RedisError> {
-        // The library would keep commands for later, without bound.
+        // The library would keep commands for later, without bound. This connection may come back a little after the other.
+        let since = Instant::now();
+        while !self.keys.is_connected() && since.elapsed() < COMMAND_TIMEOUT {
+            self.keys_connected_soon().await;
+        }
         if !self.keys.is_connected() {
             return Err(explain(&self.config, "is not connected"));
         }

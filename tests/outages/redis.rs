@@ -1,6 +1,12 @@
 //! Redis goes away while clients are connected.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use flodgatt::config::{Config, Environment};
+use flodgatt::domain::Channel;
+use flodgatt::lifecycle::Lifecycle;
+use flodgatt::upstream::{self, Upstream};
 
 use crate::proxy::Proxy;
 use crate::support::*;
@@ -119,6 +125,31 @@ async fn a_crash_of_redis_costs_no_session_and_everything_is_as_before_once_it_i
     // The list, and the newcomer's stream and two control channels.
     server.wait_for_metric("redis_subscriptions", &[], (subscriptions + 4) as f64).await;
     audience.can_be_killed(&redis).await;
+}
+
+/// Whoever receives nothing.
+struct Deaf;
+
+impl upstream::Sink for Deaf {
+    fn receive(&self, _channel: &str, _message: &str) {}
+
+    fn lagged(&self, _messages: u64) {}
+
+    fn interrupted(&self) {}
+}
+
+#[tokio::test]
+async fn keys_wait_for_a_connection_that_comes_a_little_later() {
+    let redis = Redis::start().await;
+    let environment = Environment::from_pairs(redis.environment());
+    let config = Config::read(&environment).unwrap().redis;
+    let lifecycle = Lifecycle::new();
+    let started = upstream::Redis::start(config, Arc::new(Deaf), Arc::default(), &lifecycle).unwrap();
+    // Nothing was awaited since: the connection cannot be there yet.
+    let set = Upstream::Redis(started).renew_keys(&[Channel::named("timeline:7")]).await;
+    assert!(set.is_ok(), "{set:?}");
+    assert!(redis.get("subscribed:timeline:7").await.is_some());
+    lifecycle.stop();
 }
 
 #[tokio::test]
