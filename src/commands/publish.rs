@@ -32,9 +32,14 @@ pub async fn publish(options: PublishOptions) -> anyhow::Result<()> {
     let subscribers = upstream::publish(&config.redis, &options.channel, &message).await;
     let subscribers = subscribers.map_err(|error| super::hinted(&environment, error))?;
     let noun = if subscribers == 1 { "subscriber" } else { "subscribers" };
-    println!("published to {subscribers} {noun} of {}", options.channel);
+    let (channel, address) = (format!("{}{}", config.redis.prefix(), options.channel), &config.redis.address);
+    println!("published to {subscribers} {noun} of {channel} at {address}");
     if subscribers == 0 {
-        println!("nobody is subscribed: no client watches a stream of this channel, or the server uses another Redis");
+        let namespace = config.redis.namespace.as_deref().unwrap_or("not set");
+        println!(
+            "nobody is subscribed: no client watches a stream of this channel, or the server uses another Redis or \
+             another REDIS_NAMESPACE (here {namespace})"
+        );
     }
     Ok(())
 }

@@ -21,6 +21,13 @@ pub struct RedisConfig {
     pub variable: &'static str,
 }
 
+impl RedisConfig {
+    /// What stands before channels and keys at Redis.
+    pub fn prefix(&self) -> String {
+        self.namespace.as_ref().map(|namespace| format!("{namespace}:")).unwrap_or_default()
+    }
+}
+
 /// Where Redis is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RedisAddress {

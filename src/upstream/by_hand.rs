@@ -14,7 +14,7 @@ use futures_util::FutureExt;
 use super::{
     RedisConfig, RedisError,
     connection::{Connection, Use},
-    redis::{heard, ping, prefix},
+    redis::{heard, ping},
     trouble::{describe, not_permitted},
 };
 
@@ -42,7 +42,7 @@ pub async fn probe(config: &RedisConfig) -> Result<Probe, RedisError> {
     let info: Result<String, _> = connection.client.info(Some(InfoKind::Server)).await;
     let info = info.unwrap_or_default();
     let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("unknown").to_owned();
-    let channel = format!("{}{PROBE}:{:x}", prefix(config), fastrand::u64(..));
+    let channel = format!("{}{PROBE}:{:x}", config.prefix(), fastrand::u64(..));
     heard(&connection.client, config, connection.client.subscribe(&*channel).boxed()).await?;
     let other = Connection::open(config, Use::ByHand).await?;
     let permitted = ensure_permitted(config, &other.client, channel).await;
@@ -63,7 +63,7 @@ async fn ensure_permitted(config: &RedisConfig, client: &Client, channel: String
     if subscribers.is_ok_and(|subscribers| subscribers.get(&channel) == Some(&0)) {
         return Err(not_permitted(config, &format!("it may not subscribe to channels such as {channel}")));
     }
-    let (key, expiry) = (format!("{}{KEY}", prefix(config)), Some(Expiration::EX(KEY_SECONDS)));
+    let (key, expiry) = (format!("{}{KEY}", config.prefix()), Some(Expiration::EX(KEY_SECONDS)));
     let set: Result<Value, _> = client.set(key, 1, expiry, None, false).await;
     set.map(drop).map_err(|error| describe(config, &error))
 }
@@ -71,7 +71,7 @@ async fn ensure_permitted(config: &RedisConfig, client: &Client, channel: String
 /// Publishes one message; returns how many subscribers got it.
 pub async fn publish(config: &RedisConfig, channel: &str, message: &str) -> Result<u64, RedisError> {
     let connection = Connection::open(config, Use::ByHand).await?;
-    let published = connection.client.publish(format!("{}{channel}", prefix(config)), message).await;
+    let published = connection.client.publish(format!("{}{channel}", config.prefix()), message).await;
     let subscribers = published.map_err(|error| describe(config, &error));
     connection.close().await;
     subscribers

@@ -72,7 +72,7 @@ impl Redis {
         let (state, watcher) = watch::channel(down);
         let keys = client(&config, Use::Keys)?;
         lifecycle.spawn_essential("redis keys", keep_connected(keys.clone(), lifecycle.clone()));
-        let prefix = prefix(&config);
+        let prefix = config.prefix();
         let intake = Arc::new(Intake::new(Arc::clone(&metrics)));
         let (own, heard, namespace) = (lifecycle.clone(), Arc::clone(&intake), prefix.clone());
         lifecycle.spawn_essential("redis deliveries", async move {
@@ -131,7 +131,7 @@ impl Redis {
         if !self.keys.is_connected() {
             return Err(explain(&self.config, "not connected".to_owned()));
         }
-        let name = format!("{}{channel}", prefix(&self.config));
+        let name = format!("{}{channel}", self.config.prefix());
         let published: Result<i64, _> = self.keys.publish(name, message).await;
         published.map(drop).map_err(|error| describe(&self.config, &error))
     }
@@ -151,7 +151,7 @@ impl Redis {
         if !self.keys.is_connected() {
             return Err(explain(&self.config, "is not connected"));
         }
-        let prefix = prefix(&self.config);
+        let prefix = self.config.prefix();
         for batch in batches(channels) {
             let pipeline = self.keys.pipeline();
             for channel in batch {
@@ -346,11 +346,6 @@ async fn keep_connected(client: Client, lifecycle: Lifecycle) {
             () = lifecycle.stopping() => return,
         }
     }
-}
-
-/// What stands before channels and keys at Redis.
-pub(super) fn prefix(config: &RedisConfig) -> String {
-    config.namespace.as_ref().map(|namespace| format!("{namespace}:")).unwrap_or_default()
 }
 
 /// Channels in portions that fit one command.

@@ -2,7 +2,7 @@
 
 use fred::error::{Error, ErrorKind};
 
-use super::{RedisAddress, RedisConfig, redis::prefix};
+use super::{RedisAddress, RedisConfig};
 use crate::telemetry::{concerns_tls, plain_words};
 
 /// What went wrong at Redis, in words for an operator.
@@ -74,7 +74,7 @@ fn refused(config: &RedisConfig, text: &str) -> Option<RedisError> {
 /// The user may not do what the server has to: subscribe to channels of timelines, set keys that say so, ask whether Redis
 /// is alive.
 pub(super) fn not_permitted(config: &RedisConfig, what: &str) -> RedisError {
-    let (user, prefix) = (config.username.as_deref().unwrap_or("default"), prefix(config));
+    let (user, prefix) = (config.username.as_deref().unwrap_or("default"), config.prefix());
     let cause = format!(
         "does not permit enough to the user {user}: {what}; ACL SETUSER {user} &{prefix}timeline:* \
          ~{prefix}subscribed:* +subscribe +unsubscribe +set +ping would"

@@ -39,7 +39,11 @@ async fn a_message_reaches_the_clients_of_the_server_at_the_same_redis() {
         let options = || options(&redis, "timeline:public").env("REDIS_NAMESPACE", namespace);
         let ended = options().argument(MESSAGE).run_to_end().await;
         assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
-        assert!(ended.text().contains("published to 1 subscriber of timeline:public"), "{}", ended.text());
+        assert!(
+            ended.text().contains(&format!("published to 1 subscriber of {prefix}timeline:public")),
+            "{}",
+            ended.text()
+        );
         assert_eq!(ws.next_event().await.payload, Some("7".into()));
         let output = publish(options(), &format!("{MESSAGE}\n")).await;
         assert!(output.status.success() && text(&output.stdout).contains("published to 1 subscriber"), "{output:?}");
@@ -53,8 +57,15 @@ async fn a_channel_that_nobody_watches_is_told() {
     let redis = Redis::start().await;
     let ended = options(&redis, "timeline:public").argument(MESSAGE).run_to_end().await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
-    assert!(ended.text().contains("published to 0 subscribers of timeline:public"), "{}", ended.text());
+    let address = format!("127.0.0.1:{}", redis.port());
+    let told = format!("published to 0 subscribers of timeline:public at {address}");
+    assert!(ended.text().contains(&told), "{}", ended.text());
     assert!(ended.text().contains("nobody is subscribed"), "{}", ended.text());
+    assert!(ended.text().contains("another REDIS_NAMESPACE (here not set)"), "{}", ended.text());
+    let options = options(&redis, "timeline:public").env("REDIS_NAMESPACE", "social");
+    let ended = options.argument(MESSAGE).run_to_end().await;
+    let told = format!("published to 0 subscribers of social:timeline:public at {address}");
+    assert!(ended.text().contains(&told) && ended.text().contains("(here social)"), "{}", ended.text());
 }
 
 #[tokio::test]
