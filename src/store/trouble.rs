@@ -66,11 +66,11 @@ impl Trouble {
             sqlx::Error::Database(refused) => self.refused(&**refused),
             sqlx::Error::Io(error) => self.unreachable(self.io(error)),
             sqlx::Error::Tls(error) => {
-                let (error, variables) = (error.to_string(), self.of_tls());
+                let error = error.to_string();
                 self.unreachable(if error == "server does not support TLS" {
-                    format!("offers no TLS ({variables})")
+                    format!("offers no TLS; disable does without ({})", self.of_tls_mode())
                 } else {
-                    format!("cannot be reached by TLS: {error} ({variables})")
+                    format!("cannot be reached by TLS: {error} ({})", self.of_tls())
                 })
             }
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnNotFound(_) => {
