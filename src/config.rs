@@ -132,16 +132,16 @@ fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// A number within the range of its type.
-fn number<N>(environment: &Environment, variable: &'static str, default: N) -> Result<N, ConfigError>
+/// A number within the range of its type. `least` is for the message alone.
+fn number<N>(environment: &Environment, variable: &'static str, default: N, least: u8) -> Result<N, ConfigError>
 where
     N: FromStr<Err = ParseIntError>,
 {
     environment.get(variable).map_or(Ok(default), |value| {
         value.trim().parse().map_err(|error: ParseIntError| {
             let problem = match error.kind() {
-                IntErrorKind::PosOverflow => "is too large",
-                _ => "is not a whole number from 0 on",
+                IntErrorKind::PosOverflow => "is too large".to_owned(),
+                _ => format!("is not a whole number from {least} on"),
             };
             ConfigError::new(variable, format!("{value:?} {problem}"))
         })

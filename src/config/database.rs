@@ -9,7 +9,7 @@ use super::{ConfigError, Environment, Mode, bare, mode, number, port};
 use crate::store::{DatabaseConfig, TlsMode};
 
 pub(super) fn read(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
-    let pool = number(environment, "DB_POOL", 10)?;
+    let pool = number(environment, "DB_POOL", 10, 1)?;
     if pool == 0 {
         return Err(ConfigError::new("DB_POOL", "at least one connection is needed"));
     }

@@ -39,7 +39,7 @@ fn from_parts(environment: &Environment) -> Result<RedisConfig, ConfigError> {
             (RedisAddress::Tcp(bare(&host).to_owned(), port(environment, "REDIS_PORT", 6_379)?), "REDIS_HOST")
         }
     };
-    let database = number(environment, "REDIS_DB", 0)?;
+    let database = number(environment, "REDIS_DB", 0, 0)?;
     Ok(RedisConfig { address, database, username, password, tls: false, namespace: None, variable })
 }
 

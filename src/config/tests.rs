@@ -97,6 +97,8 @@ fn what_is_no_port_is_told_with_the_range() {
         let expected = format!("PORT: {value:?} is no port: a whole number up to 65535");
         assert_eq!(error(&[("PORT", value)]), expected);
     }
+    assert_eq!(error(&[("DB_POOL", "x")]), r#"DB_POOL: "x" is not a whole number from 1 on"#);
+    assert_eq!(error(&[("REDIS_DB", "x")]), r#"REDIS_DB: "x" is not a whole number from 0 on"#);
     assert_eq!(error(&[("DB_POOL", "4294967296")]), r#"DB_POOL: "4294967296" is too large"#);
 }
 
