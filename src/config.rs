@@ -149,6 +149,25 @@ where
 }
 
 /// A port.
+/// That an `@` stands behind the place where the host of a URL ends. What stands before it is part of a password then, and
+/// would be taken for the host. Parameters may have one.
+fn ensure_encoded(url: &str) -> Result<(), String> {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let behind = rest.find(['/', '?', '#']).map_or("", |end| &rest[end..]);
+    match behind.split_once('@') {
+        Some((before, _)) if !before.contains('=') => {
+            let how = "such as / ? # @, have to be percent-encoded (%2F %3F %23 %40)";
+            Err(format!("there is an @ behind the host: special characters in a password, {how}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why a URL cannot be read.
+fn no_url(error: url::ParseError) -> String {
+    format!("is not a URL: {error}. Special characters in a password have to be percent-encoded (such as / as %2F)")
+}
+
 fn port(environment: &Environment, variable: &'static str, default: u16) -> Result<u16, ConfigError> {
     number(environment, variable, default).map_err(|_| {
         let value = environment.get(variable).unwrap_or_default();

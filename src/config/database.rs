@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::{ParseError, Url};
 
-use super::{ConfigError, Environment, Mode, bare, mode, number, port};
+use super::{ConfigError, Environment, Mode, bare, ensure_encoded, mode, no_url, number, port};
 use crate::store::{DatabaseConfig, TlsMode};
 
 pub(super) fn read(environment: &Environment) -> Result<DatabaseConfig, ConfigError> {
@@ -77,12 +77,13 @@ fn is_no(ssl: &str) -> bool {
 
 /// Problems are told without the URL, which may contain a password.
 fn from_url(text: &str, default_password: &str) -> Result<DatabaseConfig, String> {
+    ensure_encoded(text)?;
     let url = Url::parse(text).or_else(|error| match error {
         // A user before no host at all, as with `?host=` and the folder of a unix socket, is no URL by the standard.
         ParseError::EmptyHost => Url::parse(&text.replacen("@/", "@localhost/", 1)),
         error => Err(error),
     });
-    let url = url.map_err(|error| format!("is not a URL: {error}"))?;
+    let url = url.map_err(no_url)?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
         return Err(format!("{}:// is neither postgres:// nor postgresql://", url.scheme()));
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{ConfigError, Environment, bare, number, port};
+use super::{ConfigError, Environment, bare, ensure_encoded, no_url, number, port};
 use crate::upstream::{RedisAddress, RedisConfig};
 
 pub(super) fn read(environment: &Environment) -> Result<RedisConfig, ConfigError> {
@@ -64,7 +64,11 @@ fn sentinels(list: &str, default_port: u16) -> Result<Vec<(String, u16)>, Config
 
 /// Problems are told without the URL, which may contain a password.
 fn from_url(text: &str) -> Result<RedisConfig, String> {
-    let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    // The name of a socket may contain anything.
+    if !text.starts_with("unix:") {
+        ensure_encoded(text)?;
+    }
+    let url = Url::parse(text).map_err(no_url)?;
     let decoded = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
     let parameter = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
     let (address, database) = match url.scheme() {

@@ -210,3 +210,22 @@ fn what_holds_a_password_is_secret() {
         assert_eq!(variable.secret, holds, "{}", variable.name);
     }
 }
+
+#[test]
+fn a_password_with_special_characters_that_are_not_encoded_is_told_as_that() {
+    for (variable, url) in [
+        ("DATABASE_URL", "postgres://me:p/1@db.example/mastodon"),
+        ("DATABASE_URL", "postgres://me:1#2@db.example/mastodon"),
+        ("REDIS_URL", "rediss://me:p@s/s@redis.example"),
+    ] {
+        let error = error(&[(variable, url)]);
+        assert!(error.starts_with(variable) && error.contains("percent-encoded (%2F"), "{error}");
+    }
+    for (variable, url) in [
+        ("DATABASE_URL", "postgres://me:p%2F@ss@db.example/mastodon?application=a@b"),
+        ("REDIS_URL", "redis://redis.example/0?password=p@ss"),
+        ("REDIS_URL", "unix:///run/redis@main.sock"),
+    ] {
+        assert!(Config::read(&environment(&[(variable, url)])).is_ok(), "{url}");
+    }
+}
