@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use environment::{Environment, Origin};
-pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by};
+pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by, useless_without};
 
 use crate::{
     http::{ListenAddress, TrustedProxies},

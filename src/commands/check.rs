@@ -49,13 +49,21 @@ fn print_variable(environment: &Environment, variable: &Variable) {
     let replaced = config::replaced_by(environment, name);
     let default = config::default_in_force(environment, variable);
     match (environment.given(source).zip(environment.origin(source)), replaced, default) {
+    if let Some(other) = config::useless_without(environment, name) {
+        println!("ignored  {name}, as {other} is not set");
+        return;
+    }
         (Some(_), Some(other), _) => println!("ignored  {name}, as {other} is set"),
         // Empty is as good as not set, but for addresses: all of them.
         (Some(("", origin)), None, Some(default)) if name != "BIND" => {
             println!("default  {name}={default} ({name} is empty in {})", place(origin));
         }
         (Some((value, origin)), None, _) => {
-            let value = if variable.secret { "(set, not shown)" } else { value };
+            let value = match value {
+                "" if variable.secret => "(empty)",
+                _ if variable.secret => "(set, not shown)",
+                value => value,
+            };
             println!("set      {source}={value} (from {}{instead})", place(origin));
         }
         (None, None, Some(default)) => println!("default  {name}={default}"),

@@ -83,6 +83,13 @@ pub fn replaced_by(environment: &Environment, name: &str) -> Option<&'static str
     }
 }
 
+/// Which variable this one, which is set, is of no use without, if that is so.
+pub fn useless_without(environment: &Environment, name: &str) -> Option<&'static str> {
+    let is_set = |name: &str| environment.get(name).is_some();
+    let has_part = is_set("REDIS_SENTINELS") || is_set("REDIS_URL");
+    (name.starts_with("REDIS_SENTINEL_") && is_set(name) && !has_part).then_some("REDIS_SENTINELS")
+}
+
 /// The variable of PostgreSQL's client library that counts in place of this one, which is not set: in development only.
 pub fn libpq(environment: &Environment, name: &str) -> Option<&'static str> {
     let variable = match name {
