@@ -7,6 +7,7 @@ mod redis;
 mod variables;
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     num::{IntErrorKind, ParseIntError},
     path::PathBuf,
@@ -36,17 +37,17 @@ pub struct Config {
     pub database: DatabaseConfig,
 }
 
-/// A variable whose value makes no sense.
+/// A variable whose value makes no sense, or a file that cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {problem}")]
 pub struct ConfigError {
-    variable: &'static str,
+    variable: Cow<'static, str>,
     problem: String,
 }
 
 impl ConfigError {
-    fn new(variable: &'static str, problem: impl Into<String>) -> Self {
-        Self { variable, problem: problem.into() }
+    fn new(variable: impl Into<Cow<'static, str>>, problem: impl Into<String>) -> Self {
+        Self { variable: variable.into(), problem: problem.into() }
     }
 }
 
@@ -148,7 +149,6 @@ where
     })
 }
 
-/// A port.
 /// That an `@` stands behind the place where the host of a URL ends. What stands before it is part of a password then, and
 /// would be taken for the host. Parameters may have one.
 fn ensure_encoded(url: &str) -> Result<(), String> {
@@ -168,8 +168,9 @@ fn no_url(error: url::ParseError) -> String {
     format!("is not a URL: {error}. Special characters in a password have to be percent-encoded (such as / as %2F)")
 }
 
+/// A port.
 fn port(environment: &Environment, variable: &'static str, default: u16) -> Result<u16, ConfigError> {
-    number(environment, variable, default).map_err(|_| {
+    number(environment, variable, default, 0).map_err(|_| {
         let value = environment.get(variable).unwrap_or_default();
         ConfigError::new(variable, format!("{value:?} is no port: a whole number up to 65535"))
     })

@@ -28,6 +28,7 @@ async fn help_names_the_commands_and_every_variable() {
         assert!(text.lines().any(|line| line.trim() == variable.name), "{}: {text}", variable.name);
         assert!(text.contains(variable.meaning), "{}: {text}", variable.name);
     }
+    assert!(text.contains(".env.production is read if NODE_ENV=production"), "{text}");
     assert!(ended.logs.iter().all(|line| !line.is_error_output));
 }
 

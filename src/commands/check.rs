@@ -31,9 +31,12 @@ pub async fn check() -> anyhow::Result<()> {
 fn print_variables(environment: &Environment) {
     match environment.file() {
         Some(path) => println!("file     {} was read", path.display()),
-        None => println!("file     no dotenv file was read from this folder"),
+        None => println!("file     {}", super::absence(environment).as_deref().unwrap_or("no dotenv file")),
     }
-    if let Some(hint) = super::unread_file(environment) {
+    for warning in environment.warnings() {
+        println!("warning  {warning}");
+    }
+    if let Some(hint) = super::file_hint(environment) {
         println!("hint     {hint}");
     }
     for variable in VARIABLES {
@@ -46,13 +49,13 @@ fn print_variable(environment: &Environment, variable: &Variable) {
     // In development, variables of PostgreSQL's own tools are asked for what is not set.
     let source = config::libpq(environment, name).unwrap_or(name);
     let instead = if source == name { String::new() } else { format!(", in place of {name}") };
-    let replaced = config::replaced_by(environment, name);
-    let default = config::default_in_force(environment, variable);
-    match (environment.given(source).zip(environment.origin(source)), replaced, default) {
     if let Some(other) = config::useless_without(environment, name) {
         println!("ignored  {name}, as {other} is not set");
         return;
     }
+    let replaced = config::replaced_by(environment, name);
+    let default = config::default_in_force(environment, variable);
+    match (environment.given(source).zip(environment.origin(source)), replaced, default) {
         (Some(_), Some(other), _) => println!("ignored  {name}, as {other} is set"),
         // Empty is as good as not set, but for addresses: all of them.
         (Some(("", origin)), None, Some(default)) if name != "BIND" => {

@@ -12,8 +12,8 @@ pub async fn serve() -> anyhow::Result<()> {
     let hinted = |error| super::hinted(&environment, error);
     logs::start(config::log_config(&environment).map_err(hinted)?);
     let config = Config::read(&environment).map_err(hinted)?;
-    if let Some(hint) = super::unread_file(&environment) {
-        tracing::warn!("{hint}");
+    for warning in super::file_hint(&environment).iter().chain(environment.warnings()) {
+        tracing::warn!("{warning}");
     }
     app::raise_file_limit();
     let mut stop = app::StopSignal::listen()?;

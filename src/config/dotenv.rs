@@ -4,26 +4,55 @@
 //! values, and give up on lines such as `NAME=Mastodon <mail@example.com>`; both would change what a file means that
 //! has worked with the Node server.
 
+/// Names and values.
+type Variables = Vec<(String, String)>;
+
+/// Numbers of lines, from 1 on, and what is wrong there.
+type Problems = Vec<(usize, &'static str)>;
+
+/// The variables of a file, and what of it is not as it should be.
+pub(super) fn read(bytes: &[u8]) -> (Variables, Problems) {
+    let (variables, mut problems) = parse(&String::from_utf8_lossy(bytes));
+    if let Err(error) = std::str::from_utf8(bytes) {
+        let line = 1 + bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
+        problems.push((line, "is not UTF-8; what is not is replaced by U+FFFD"));
+    }
+    problems.sort_unstable();
+    (variables, problems)
+}
+
 /// The variables of a file. What is no assignment is passed over. The last one of a name counts.
-pub(super) fn parse(text: &str) -> Vec<(String, String)> {
-    let mut variables: Vec<(String, String)> = Vec::new();
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+fn parse(text: &str) -> (Variables, Problems) {
+    let (mut variables, mut problems) = (Variables::new(), Problems::new());
+    // Editors of other systems mark UTF-8 so.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let mut rest = text.as_str();
     while !rest.is_empty() {
+        let number = 1 + text[..text.len() - rest.len()].matches('\n').count();
         let (line, following) = rest.split_once('\n').unwrap_or((rest, ""));
         rest = following;
-        let Some((name, value)) = assignment(line) else { continue };
+        let Some((name, value)) = assignment(line) else {
+            if !matches!(line.trim_start().chars().next(), None | Some('#')) {
+                problems.push((number, "is no assignment, and is passed over"));
+            }
+            continue;
+        };
         let value = match quoted(value, following) {
             Some((value, after)) => {
                 rest = after;
                 value
             }
-            None => value.split('#').next().unwrap_or_default().trim().to_owned(),
+            None => {
+                if value.starts_with(['\'', '"', '`']) {
+                    problems.push((number, "has a quote that does not close; it is taken as part of the value"));
+                }
+                value.split('#').next().unwrap_or_default().trim().to_owned()
+            }
         };
         variables.retain(|(known, _)| known != name);
         variables.push((name.to_owned(), value));
     }
-    variables
+    (variables, problems)
 }
 
 fn assignment(line: &str) -> Option<(&str, &str)> {
@@ -66,6 +95,15 @@ fn closing(text: &str, quote: char) -> Option<usize> {
 mod tests {
     use super::*;
 
+    fn parse(text: &str) -> Variables {
+        read(text.as_bytes()).0
+    }
+
+    fn problems(bytes: &[u8]) -> Vec<(usize, &'static str)> {
+        let problems = read(bytes).1.into_iter();
+        problems.map(|(line, what)| (line, what.split([',', ';']).next().unwrap_or_default())).collect()
+    }
+
     fn value(text: &str) -> Option<String> {
         parse(text).into_iter().next_back().map(|(_, value)| value)
     }
@@ -103,6 +141,20 @@ mod tests {
     #[test]
     fn what_is_no_assignment_is_passed_over() {
         assert_eq!(parse("# comment\n\nrubbish\n=x\nexport A=b\r\n"), [("A".to_owned(), "b".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_not_as_it_should_be_is_told_by_line() {
+        let file = b"# comment\r\n\r\nA='b\nc'\r\nrubbish\n  =x\nB='d\nC=e\nD=\xff\n  # comment\nexport E\n";
+        let (no, open) = ("is no assignment", "has a quote that does not close");
+        assert_eq!(problems(file), [(5, no), (6, no), (7, open), (9, "is not UTF-8"), (11, no)]);
+        let names: Vec<String> = read(file).0.into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["A", "B", "C", "D"], "the rest is kept");
+    }
+
+    #[test]
+    fn a_mark_of_utf_8_at_the_beginning_is_no_problem() {
+        assert_eq!(read("\u{feff}A=b\n".as_bytes()), (vec![("A".to_owned(), "b".to_owned())], vec![]));
     }
 
     #[test]

@@ -23,13 +23,15 @@ pub struct Environment {
     values: BTreeMap<String, (String, Origin)>,
     file: Option<PathBuf>,
     unread: Option<PathBuf>,
+    absent: Option<PathBuf>,
+    warnings: Vec<String>,
 }
 
 impl Environment {
     /// Variables from pairs alone.
     pub fn from_pairs<N: Into<String>, V: Into<String>>(pairs: impl IntoIterator<Item = (N, V)>) -> Self {
         let values = pairs.into_iter().map(|(name, value)| (name.into(), (value.into(), Origin::Process)));
-        Self { values: values.collect(), file: None, unread: None }
+        Self { values: values.collect(), ..Self::default() }
     }
 
     /// This process's variables and those of the dotenv file in the given folder: `.env.production` if `NODE_ENV` is
@@ -49,14 +51,17 @@ impl Environment {
             self.unread = Some(for_production).filter(|path| path.exists());
             folder.join(".env")
         };
-        let text = match std::fs::read(&path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(self),
-            Err(error) => {
-                return Err(ConfigError::new("NODE_ENV", format!("{} cannot be read: {error}", path.display())));
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.absent = Some(path);
+                return Ok(self);
             }
+            Err(error) => return Err(unreadable(&path, &error)),
         };
-        for (name, value) in dotenv::parse(&text) {
+        let (variables, problems) = dotenv::read(&bytes);
+        self.warnings = problems.into_iter().map(|(line, what)| format!("{}:{line}: {what}", path.display())).collect();
+        for (name, value) in variables {
             self.values.entry(name).or_insert((value, Origin::File(path.clone())));
         }
         self.file = Some(path);
@@ -83,8 +88,28 @@ impl Environment {
         self.unread.as_deref()
     }
 
+    /// The dotenv file that was looked for and is not there.
+    pub fn absent(&self) -> Option<&Path> {
+        self.absent.as_deref()
+    }
+
+    /// What is wrong with lines of the dotenv file: file, number of the line and problem, and nothing of what they say.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
     /// The dotenv file that was read, if there is one.
     pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
+}
+
+/// A file that is there must not be passed over.
+fn unreadable(path: &Path, error: &io::Error) -> ConfigError {
+    let problem = match error.kind() {
+        io::ErrorKind::IsADirectory => "this is a folder; a file with variables is expected, or nothing".to_owned(),
+        io::ErrorKind::PermissionDenied => "may not be read by the user that this program runs as".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    };
+    ConfigError::new(path.display().to_string(), problem)
 }

@@ -25,7 +25,7 @@ async fn a_good_environment_passes_and_every_finding_is_told() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let ended = check(Server::options(&redis, &db)).await;
     assert_eq!(ended.status.code(), Some(0), "{}", ended.text());
-    line(&ended, "file", "no dotenv file");
+    line(&ended, "file", "no .env.production in /");
     assert!(line(&ended, "ok", &format!("redis at 127.0.0.1:{}: version ", redis.port())).ends_with(" ms"));
     assert!(line(&ended, "ok", &format!("postgresql at 127.0.0.1:{}: ", db.postgres().port())).ends_with(" ms"));
     line(&ended, "ok", "every table and column that the server reads");
@@ -284,6 +284,47 @@ async fn after_a_check_the_socket_is_not_there() {
     let ended = check(Server::options(&redis, &db).env("SOCKET", path.to_string_lossy())).await;
     assert!(ended.status.success(), "{}", ended.text());
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn in_production_a_missing_file_is_a_hint_where_nothing_else_says_where_things_are() {
+    let folder = Folder::new("dotenv");
+    let hint = format!("no .env.production in {}, and no variable says where", folder.path().display());
+    let bare = || ServerOptions::bare().folder(folder.path()).env("DB_PORT", free_port().to_string());
+    line(&check(bare()).await, "hint", &hint);
+    let told = check(bare().env("REDIS_HOST", "127.0.0.1")).await;
+    assert!(!told.text().contains("and no variable says"), "{}", told.text());
+    let developing = check(bare().env("NODE_ENV", "development")).await;
+    line(&developing, "file", &format!("no .env in {}", folder.path().display()));
+    assert!(!developing.text().contains("and no variable says"), "{}", developing.text());
+}
+
+#[tokio::test]
+async fn lines_of_a_file_that_are_not_as_they_should_be_are_warnings_without_what_they_say() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let folder = Folder::new("dotenv");
+    let file = folder.write(".env.production", b"DB_POOL=7\nsecret\nREDIS_PASSWORD='secret\nOTHER=\xffsecret\n");
+    let options = Server::options(&redis, &db).folder(folder.path()).env("REDIS_PASSWORD", "");
+    let ended = check(options).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    for problem in ["2: is no assignment", "3: has a quote that does not close", "4: is not UTF-8"] {
+        line(&ended, "warning", &format!("{}:{problem}", file.display()));
+    }
+    line(&ended, "set", "DB_POOL=7");
+    assert!(!ended.text().contains("secret"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn an_empty_secret_is_shown_as_empty() {
+    let ended = check(ServerOptions::bare().env("DB_PASS", "").env("DB_PORT", free_port().to_string())).await;
+    line(&ended, "set", "DB_PASS=(empty) (from the environment)");
+}
+
+#[tokio::test]
+async fn variables_of_sentinels_are_ignored_where_there_are_none() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let ended = check(Server::options(&redis, &db).env("REDIS_SENTINEL_MASTER", "m")).await;
+    line(&ended, "ignored", " REDIS_SENTINEL_MASTER, as REDIS_SENTINELS is not set");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! The dotenv file and `NODE_ENV`.
 
-use crate::support::process::Folder;
+use crate::support::process::{Folder, free_port};
 use crate::support::*;
 
 /// A dotenv file with everything that a server needs.
@@ -60,12 +60,42 @@ async fn a_value_that_does_not_parse_in_a_file_is_an_error_too() {
 }
 
 #[tokio::test]
-async fn a_file_that_cannot_be_read_is_an_error_that_names_it() {
+async fn a_file_that_is_a_folder_is_an_error_that_names_it_and_no_variable() {
     let folder = Folder::new("dotenv");
-    std::fs::create_dir(folder.path().join(".env.production")).unwrap();
+    let path = folder.path().join(".env.production");
+    std::fs::create_dir(&path).unwrap();
     let ended = ServerOptions::bare().folder(folder.path()).run_to_end().await;
     assert_eq!(ended.status.code(), Some(1));
-    assert!(ended.text().contains(".env.production"), "{}", ended.text());
+    assert!(ended.text().contains(&format!("{}: this is a folder", path.display())), "{}", ended.text());
+    assert!(!ended.text().contains("NODE_ENV"), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn a_start_with_a_broken_file_warns_of_each_line_and_keeps_the_others() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let alice = db.person("alice").await;
+    let folder = Folder::new("dotenv");
+    let file = folder.write(".env.production", format!("secret: x\n{}LAST=\"secret\n", dotenv(&redis, &db)));
+    let server = bare().env("NODE_ENV", "production").folder(folder.path()).start().await;
+    super::delivers(&server, &redis, &alice).await;
+    let logs = server.logs();
+    let warnings: Vec<&str> = logs.iter().filter(|line| line.level() == "WARN").map(LogLine::message).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].starts_with(&format!("{}:1: is no assignment", file.display())), "{warnings:?}");
+    assert!(warnings[1].contains(": has a quote that does not close"), "{warnings:?}");
+    assert!(!logs.iter().any(|line| line.text.contains("secret")));
+}
+
+#[tokio::test]
+async fn a_start_in_a_folder_without_the_file_says_so_where_nothing_says_where_things_are() {
+    let folder = Folder::new("dotenv");
+    let said = format!("no .env.production in {}", folder.path().display());
+    let bare = || ServerOptions::bare().folder(folder.path()).env("REDIS_PORT", free_port().to_string());
+    let starting = bare().begin();
+    assert_eq!(starting.wait_for_log(|line| line.message().starts_with(&said)).await.level(), "WARN");
+    drop(starting);
+    let ended = bare().env("DB_POOL", "x").run_to_end().await;
+    assert!(ended.logs.iter().any(|line| line.text.starts_with(&format!("hint: {said}"))), "{}", ended.text());
 }
 
 #[tokio::test]
