@@ -6,6 +6,7 @@ use super::Delivery;
 use crate::{
     domain::{Channel, TokenId},
     store::Store,
+    telemetry::Reminder,
 };
 
 /// Tokens in one statement.
@@ -31,13 +32,13 @@ impl Delivery {
         }
     }
 
-    /// Ends the sessions whose token opens nothing any more, and returns how many. Nothing of a session is held meanwhile:
-    /// the database may be away for long.
+    /// Ends the sessions whose token opens nothing any more, unless it has merely expired, and returns how many. Nothing of
+    /// a session is held meanwhile: the database may be away for long.
     async fn sweep(&self, store: &Store) -> usize {
         let tokens: Vec<TokenId> = self.hub.tokens().into_iter().collect();
-        let mut ended = 0;
+        let (mut ended, mut reminder) = (0, Reminder::default());
         for batch in tokens.chunks(BATCH) {
-            let in_force = in_force(store, batch).await;
+            let in_force = in_force(store, batch, &mut reminder).await;
             for token in batch.iter().filter(|token| !in_force.contains(token)) {
                 if let Some(audience) = self.hub.audience(Channel::access_token(*token).as_str()) {
                     ended += audience.watchers.len();
@@ -50,15 +51,18 @@ impl Delivery {
 }
 
 /// Those of the tokens that still open something, asked for until there is an answer.
-async fn in_force(store: &Store, tokens: &[TokenId]) -> HashSet<TokenId> {
+async fn in_force(store: &Store, tokens: &[TokenId], reminder: &mut Reminder) -> HashSet<TokenId> {
     let mut backoff = FIRST_BACKOFF;
     loop {
         match store.in_force(tokens).await {
-            Ok(found) => return found,
-            Err(error) => {
-                let retry_in_s = backoff.as_secs_f64();
-                tracing::warn!(%error, retry_in_s, "missed kills cannot be made up for yet; trying again");
+            Ok(found) => {
+                reminder.forget();
+                return found;
             }
+            Err(error) if reminder.is_due(&error.to_string()) => {
+                tracing::warn!(%error, "missed kills cannot be made up for yet; trying again");
+            }
+            Err(_) => {}
         }
         tokio::time::sleep(backoff).await;
         backoff = (backoff * 2).min(LONGEST_BACKOFF);

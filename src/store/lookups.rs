@@ -63,9 +63,10 @@ impl Postgres {
         self.ask(&self.viewers, token).await
     }
 
+    /// A token is held against the time when a session begins, and no more: Mastodon says nothing when one expires.
     pub(super) async fn in_force(&self, tokens: &[TokenId]) -> Result<HashSet<TokenId>, StoreError> {
         let ids = literal::ids(tokens.iter().map(|token| token.0));
-        let rows = self.database.rows(tokens_in_force("t.id", &format!("t.id = ANY({ids})"))).await?;
+        let rows = self.database.rows(valid_tokens("t.id", &format!("t.id = ANY({ids})"))).await?;
         let found: Result<_, _> = rows.iter().map(|row| row.try_get("id").map(TokenId)).collect();
         found.map_err(|error| self.database.describe(&error))
     }
@@ -87,24 +88,26 @@ impl Postgres {
     }
 }
 
-/// A statement that reads something of those of the tokens that open anything: neither revoked nor expired, and of nobody
-/// who is disabled or suspended.
-fn tokens_in_force(columns: &str, which: &str) -> String {
+/// A statement that reads something of those of the tokens that are not revoked, and of nobody who is disabled or suspended.
+fn valid_tokens(columns: &str, which: &str) -> String {
     format!(
         "SELECT {columns} FROM oauth_access_tokens t \
          JOIN users u ON u.id = t.resource_owner_id \
          JOIN accounts a ON a.id = u.account_id \
          LEFT JOIN user_roles r ON r.id = u.role_id \
          WHERE {which} AND t.revoked_at IS NULL \
-           AND (t.expires_in IS NULL OR t.created_at + t.expires_in * interval '1 second' > {NOW}) \
            AND u.disabled IS FALSE AND a.suspended_at IS NULL"
     )
 }
 
 async fn viewers(database: &Database, tokens: Vec<String>) -> Result<Vec<Option<Viewer>>, StoreError> {
-    let statement = tokens_in_force(
+    let asked = literal::texts(tokens.iter().map(String::as_str));
+    let statement = valid_tokens(
         "t.token, t.id, t.scopes, u.account_id, array_to_json(u.chosen_languages)::text AS languages, r.permissions",
-        &format!("t.token IN {}", literal::texts(tokens.iter().map(String::as_str))),
+        &format!(
+            "t.token IN {asked} \
+             AND (t.expires_in IS NULL OR t.created_at + t.expires_in * interval '1 second' > {NOW})"
+        ),
     );
     let mut found = HashMap::new();
     for row in database.rows(statement).await? {

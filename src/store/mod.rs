@@ -107,7 +107,7 @@ impl Store {
         }
     }
 
-    /// Those of the tokens that still open something: one statement.
+    /// Those of the tokens that still open something, or have merely expired: one statement.
     pub async fn in_force(&self, tokens: &[TokenId]) -> Result<HashSet<TokenId>, StoreError> {
         match self {
             Self::Postgres(postgres) => postgres.in_force(tokens).await,

@@ -3,14 +3,10 @@
 use crate::support::*;
 
 /// Ways in which a token opens nothing any more, as statements for a person.
-fn endings(person: &Person) -> [String; 4] {
+fn endings(person: &Person) -> [String; 3] {
     let (token, user, account) = (person.token_id, person.user_id, person.account_id);
     [
         format!("UPDATE oauth_access_tokens SET revoked_at = now() AT TIME ZONE 'UTC' WHERE id = {token}"),
-        format!(
-            "UPDATE oauth_access_tokens SET created_at = now() AT TIME ZONE 'UTC' - interval '1 hour', \
-             expires_in = 60 WHERE id = {token}"
-        ),
         format!("UPDATE users SET disabled = TRUE WHERE id = {user}"),
         format!("UPDATE accounts SET suspended_at = now() AT TIME ZONE 'UTC' WHERE id = {account}"),
     ]
@@ -36,7 +32,7 @@ async fn closed_as_killed(stage: &Stage, sessions: u32) {
 async fn sessions_whose_token_opens_nothing_any_more_end_once_redis_is_back_and_no_others() {
     let stage = Stage::start().await;
     let mut gone = Vec::new();
-    for way in 0..4 {
+    for way in 0..3 {
         let person = stage.db.person(&format!("gone{way}")).await;
         gone.push((stage.both(&person, "user").await, endings(&person)[way].clone()));
     }
@@ -50,9 +46,27 @@ async fn sessions_whose_token_opens_nothing_any_more_end_once_redis_is_back_and_
     for (both, _) in gone {
         ends(both).await;
     }
-    closed_as_killed(&stage, 4).await;
+    closed_as_killed(&stage, 3).await;
     stage.redis.wait_for_subscribers(&home(&bob), 1).await;
     staying.silent_until(&stage.redis, &home(&bob)).await;
+}
+
+#[tokio::test]
+async fn sessions_whose_token_has_merely_expired_stay_as_no_kill_was_missed() {
+    let stage = Stage::start().await;
+    let (alice, bob) = (stage.db.person("alice").await, stage.db.person("bob").await);
+    let of_alice = stage.both(&alice, "user").await;
+    let mut of_bob = stage.both(&bob, "user").await;
+    stage.redis.kill();
+    let expire = "UPDATE oauth_access_tokens SET created_at = now() AT TIME ZONE 'UTC' - interval '1 hour', \
+        expires_in = 60";
+    assert_eq!(stage.db.execute(expire).await, 2);
+    stage.db.execute(&endings(&alice)[0]).await;
+    stage.redis.restart().await;
+    // Who ends by the same statement has been read with the other.
+    ends(of_alice).await;
+    stage.redis.wait_for_subscribers(&home(&bob), 1).await;
+    of_bob.silent_until(&stage.redis, &home(&bob)).await;
 }
 
 #[tokio::test]
