@@ -6,6 +6,8 @@ mod support;
 mod burst;
 #[path = "outages/newcomers.rs"]
 mod newcomers;
+#[path = "outages/pool.rs"]
+mod pool;
 #[path = "outages/postgres.rs"]
 mod postgres;
 #[path = "outages/proxy.rs"]

@@ -30,9 +30,16 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts the tasks that gather look-ups.
+    /// Starts the tasks that gather look-ups and close connections that nobody needs.
     pub fn new(database: Database, lifecycle: &Lifecycle) -> Self {
         let (tokens, lists, settings) = (database.clone(), database.clone(), database.clone());
+        let (pool, own) = (database.clone(), lifecycle.clone());
+        lifecycle.spawn_essential("idle connections", async move {
+            tokio::select! {
+                () = pool.reap() => {}
+                () = own.stopping() => {}
+            }
+        });
         Self {
             database,
             viewers: Batch::new("token look-ups", lifecycle, move |asked| {

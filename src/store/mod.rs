@@ -1,12 +1,13 @@
 //! What PostgreSQL knows: tokens, lists, settings, relations, filters; and, for the demo, the same from memory.
 
 mod batch;
-mod connections;
+mod database;
 mod embedded;
 mod filters;
 mod literal;
 mod lookups;
 mod pool;
+mod refusals;
 mod schema;
 mod screening;
 mod trouble;
@@ -16,9 +17,9 @@ use std::{
     sync::Arc,
 };
 
+pub use database::{Database, DatabaseConfig, REQUIRED_COLUMNS, TlsMode};
 pub use embedded::Embedded;
 pub use lookups::Postgres;
-pub use pool::{Database, DatabaseConfig, REQUIRED_COLUMNS, TlsMode};
 pub use schema::Missing;
 
 use crate::domain::{AccountId, ListId, Refusal, TokenId, Viewer, filter::CustomFilter, stream::Feed};

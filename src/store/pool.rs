@@ -1,273 +1,236 @@
-//! How PostgreSQL is reached, and statements sent to it.
+//! The pool of connections to PostgreSQL.
+//!
+//! The library keeps connections and lets wait who finds all of them in use. Ours is what it leaves to its users: how a
+//! connection is made and when one is not worth keeping, what is told of a server that refuses, for how long it is waited
+//! for, and that a connection whose statement was given up does not come back.
 
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
+use deadpool::managed::{self, Manager, Metrics, Object, PoolError, QueueMode, RecycleError, RecycleResult};
 use parking_lot::Mutex;
-use prometheus_client::metrics::gauge::Gauge;
-use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
-    postgres::{PgConnectOptions, PgRow, PgSslMode},
+use sqlx::{ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
 };
 
-use super::{
-    Missing, StoreError,
-    connections::{ACQUIRE_TIMEOUT, Connections, NoConnection},
-    trouble::Trouble,
-};
-use crate::telemetry::Metrics;
+use super::refusals::{RETRY_PAUSE, Refusals};
 
-/// How long a statement may take.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a statement waits for a connection, as in the Node server.
+pub(super) const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// For how long a server that refuses is tried again where nobody wants to know at once.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a connection that was idle may take to answer, and one that is closed to say good-bye.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How PostgreSQL is reached.
-#[derive(Clone, PartialEq, Eq)]
-pub struct DatabaseConfig {
-    /// A host name, an address, or the folder of a unix socket.
-    pub host: String,
-    /// The port; part of the socket's name too.
-    pub port: u16,
-    /// The database.
-    pub name: String,
-    /// The role.
-    pub user: String,
-    /// Its password; empty for none.
-    pub password: String,
-    /// Whether the connection is TLS.
-    pub tls: TlsMode,
-    /// Certificates of authorities to trust besides the system's, in PEM.
-    pub root_certificate: Option<PathBuf>,
-    /// Certificate and key to show, in PEM.
-    pub client_certificate: Option<(PathBuf, PathBuf)>,
-    /// Settings for each connection, as of `options=-c name=value`.
-    pub settings: Vec<(String, String)>,
-    /// Connections at most.
-    pub pool: u32,
-    /// The variable that the address comes from, for messages.
-    pub variable: &'static str,
-}
+/// A connection that nobody needed for so long is closed.
+const LONGEST_IDLE: Duration = Duration::from_secs(10 * 60);
 
-/// What TLS is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TlsMode {
-    /// No TLS.
-    Off,
-    /// TLS with whoever answers.
-    Unverified,
-    /// TLS with a server whose certificate is valid for its name.
-    Verified,
-}
+/// A connection that is so old is replaced: the processes of PostgreSQL grow, and its address may have changed.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
 
-impl DatabaseConfig {
-    /// Where the database is, for messages.
-    pub fn address(&self) -> String {
-        if self.host.starts_with('/') {
-            format!("unix:{}/.s.PGSQL.{}", self.host, self.port)
-        } else if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
-    }
+/// How often connections are looked for that nobody needs.
+const REAPING: Duration = Duration::from_secs(60);
 
-    fn options(&self) -> PgConnectOptions {
-        // PgBouncer refuses start-up parameters that it does not know, `extra_float_digits` among them.
-        let mut options = PgConnectOptions::new_without_pgpass()
-            .host(&self.host)
-            .port(self.port)
-            .username(&self.user)
-            .password(&self.password)
-            .database(&self.name)
-            .application_name("")
-            .extra_float_digits(None)
-            .statement_cache_capacity(0)
-            .ssl_mode(match self.tls {
-                TlsMode::Off => PgSslMode::Disable,
-                TlsMode::Unverified => PgSslMode::Require,
-                TlsMode::Verified => PgSslMode::VerifyFull,
-            });
-        if let Some(certificate) = &self.root_certificate {
-            options = options.ssl_root_cert(certificate);
-        }
-        if let Some((certificate, key)) = &self.client_certificate {
-            options = options.ssl_client_cert(certificate).ssl_client_key(key);
-        }
-        if !self.settings.is_empty() {
-            options = options.options(self.settings.iter().map(|(name, value)| (name, value)));
-        }
-        // Statements contain tokens: the library must not log any.
-        options.disable_statement_logging()
-    }
-}
+/// No PostgreSQL takes more connections (`MAX_BACKENDS` in its source), and the library makes room for all of them at once.
+const MOST_EVER: u32 = 262_143;
 
-/// The database, and a pool of connections to it.
+/// Why there is no connection.
 #[derive(Clone, Debug)]
-pub struct Database {
-    connections: Arc<Connections>,
-    options: Arc<PgConnectOptions>,
-    trouble: Arc<Trouble>,
-    metrics: Arc<Metrics>,
-    /// Since when there has been no connection, if that is so.
-    down_since: Arc<Mutex<Option<Instant>>>,
+pub(super) enum NoConnection {
+    /// The server, or the way to it, said no.
+    Refused(Arc<sqlx::Error>),
+    /// The server said nothing in time.
+    Silent,
+    /// All connections were in use all the time.
+    AllInUse,
 }
 
-impl Database {
-    /// A pool that connects when it is first used.
-    pub fn new(config: &DatabaseConfig, metrics: Arc<Metrics>) -> Self {
-        let options = config.options();
-        let connections = Connections::new(options.clone(), config.pool);
-        Self {
-            connections,
-            options: Arc::new(options),
-            trouble: Arc::new(Trouble::new(config)),
-            metrics,
-            down_since: Arc::default(),
-        }
+/// Connections that are made when they are needed, up to a number, and kept. Cheap to clone; all clones are the same.
+#[derive(Clone, Debug)]
+pub(super) struct Pool(managed::Pool<Server>);
+
+impl Pool {
+    /// There are none yet. What was used last is used next, so that those not needed grow old.
+    pub(super) fn new(options: PgConnectOptions, most: u32) -> Self {
+        let server =
+            Server { options, refusals: Refusals::default(), silent: Mutex::default(), returned: Notify::new() };
+        let builder = managed::Pool::builder(server).max_size(most.min(MOST_EVER) as usize);
+        Self(builder.queue_mode(QueueMode::Lifo).build().expect("only time limits of the library need more"))
     }
 
-    /// The rows of one statement, which is sent as it stands. A server that refuses is told of at once.
-    pub(super) async fn rows(&self, statement: String) -> Result<Vec<PgRow>, StoreError> {
-        self.rows_within(Duration::ZERO, statement).await
+    /// How many there are.
+    pub(super) fn open(&self) -> usize {
+        self.0.status().size
     }
 
-    /// The rows of one statement, which is sent as it stands. A server that refuses may soon be back: it is tried again
-    /// for a while.
-    pub(super) async fn rows_patiently(&self, statement: String) -> Result<Vec<PgRow>, StoreError> {
-        self.rows_within(PATIENCE, statement).await
+    /// How many of them nobody uses.
+    pub(super) fn idle(&self) -> usize {
+        self.0.status().available
     }
 
-    async fn rows_within(&self, patience: Duration, statement: String) -> Result<Vec<PgRow>, StoreError> {
-        let waiting = Waiting::new(&self.metrics.pg_pool.waiting);
-        let acquired = self.connections.acquire(patience).await;
-        drop(waiting);
-        let mut lease = acquired.map_err(|reason| {
-            // A pool that is too small is no outage.
-            if !matches!(reason, NoConnection::AllInUse) {
-                self.mark_down();
+    /// A connection that works, as soon as one is free or can be made. A server that refuses is tried again for as long as
+    /// `patience` says; one that has no connection left is waited for like a pool that has none.
+    pub(super) async fn acquire(&self, patience: Duration) -> Result<Lease, NoConnection> {
+        let started = Instant::now();
+        let mut refused = None;
+        let acquiring = async {
+            loop {
+                let error = match self.0.get().await {
+                    Ok(object) => return Ok(Lease(Some(object))),
+                    Err(PoolError::Backend(error)) => error,
+                    Err(other) => unreachable!("the pool is never closed and has no time limits or hooks: {other}"),
+                };
+                let patience = if is_full(&error) { ACQUIRE_TIMEOUT } else { patience };
+                if started.elapsed() >= patience {
+                    return Err(NoConnection::Refused(error));
+                }
+                refused = Some(error);
+                // A connection of ours that comes back is as good as a new one.
+                let _ = timeout(RETRY_PAUSE, self.0.manager().returned.notified()).await;
             }
-            self.trouble.no_connection(&reason)
-        })?;
-        let fetching = lease.connection().fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
-        let Ok(rows) = tokio::time::timeout(STATEMENT_TIMEOUT, fetching).await else { return Err(self.late()) };
-        // After a word of the server the connection still works.
-        if rows.as_ref().map_or_else(|error| error.as_database_error().is_some(), |_| true) {
-            lease.release();
-            self.mark_up();
-        } else {
-            self.mark_down();
-        }
-        rows.map_err(|error| self.describe(&error))
-    }
-
-    fn mark_down(&self) {
-        self.down_since.lock().get_or_insert_with(Instant::now);
-    }
-
-    /// The end of an outage is told, as its beginning was by whoever noticed it.
-    fn mark_up(&self) {
-        if let Some(since) = self.down_since.lock().take() {
-            tracing::info!(address = self.address(), down_s = since.elapsed().as_secs(), "connected to postgresql");
-        }
-    }
-
-    /// Where the database is, for messages.
-    pub fn address(&self) -> &str {
-        self.trouble.address()
-    }
-
-    /// Connects, apart from the pool: what goes wrong is told at once.
-    pub async fn probe(&self) -> Result<(), StoreError> {
-        match tokio::time::timeout(ACQUIRE_TIMEOUT, self.options.connect()).await {
-            Ok(connected) => connected.map(drop).map_err(|error| self.describe(&error)),
-            Err(_) => Err(self.trouble.silent()),
-        }
-    }
-
-    /// The server's version, and how long an answer takes.
-    pub async fn version(&self) -> Result<(String, Duration), StoreError> {
-        self.probe().await?;
-        let asked = Instant::now();
-        let rows = self.rows("SHOW server_version".to_owned()).await?;
-        let latency = asked.elapsed();
-        let version = rows.first().map_or(Ok(String::new()), |row| row.try_get(0));
-        Ok((version.map_err(|error| self.describe(&error))?, latency))
-    }
-
-    /// What of [`REQUIRED_COLUMNS`] is not there, or may not be read, asked over a connection apart from the pool.
-    pub async fn missing_columns(&self) -> Result<Missing, StoreError> {
-        let statement = "SELECT c.relname::text, a.attname::text, has_column_privilege(c.oid, a.attnum, 'SELECT') \
-             FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
-             WHERE pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace \
-             AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped";
-        let asking = async {
-            let mut connection = self.options.connect().await?;
-            let rows = connection.fetch_all(sqlx::raw_sql(statement)).await?;
-            connection.close().await?;
-            let columns = rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?)));
-            columns.collect::<Result<HashMap<_, _>, sqlx::Error>>()
         };
-        match tokio::time::timeout(STATEMENT_TIMEOUT, asking).await {
-            Ok(found) => found.map(|found| Missing::among(&found)).map_err(|error| self.describe(&error)),
-            Err(_) => Err(self.late()),
+        let acquired = timeout(ACQUIRE_TIMEOUT, acquiring).await;
+        acquired.unwrap_or_else(|_| Err(self.why_not(refused)))
+    }
+
+    /// Why there was no connection until the end.
+    fn why_not(&self, refused: Option<Arc<sqlx::Error>>) -> NoConnection {
+        let status = self.0.status();
+        match refused {
+            Some(error) => NoConnection::Refused(error),
+            None if status.size < status.max_size => NoConnection::Silent,
+            None => NoConnection::AllInUse,
         }
     }
 
-    /// Brings the metrics of the pool up to date.
-    pub fn observe(&self) {
-        let count = |connections: usize| i64::try_from(connections).unwrap_or(i64::MAX);
-        self.metrics.pg_pool.total.set(count(self.connections.open()));
-        self.metrics.pg_pool.idle.set(count(self.connections.idle()));
-    }
-
-    /// A time limit for a look-up that shares a statement with others: long enough to wait for a connection.
-    pub(super) fn lookup_limit() -> Duration {
-        ACQUIRE_TIMEOUT
-    }
-
-    /// The error of a look-up that did not come back within its limit.
-    pub(super) fn late(&self) -> StoreError {
-        self.trouble.slow()
-    }
-
-    pub(super) fn describe(&self, error: &sqlx::Error) -> StoreError {
-        self.trouble.describe(error)
+    /// Closes connections that nobody needs any more, once a minute and for ever.
+    pub(super) async fn reap(&self) {
+        loop {
+            tokio::time::sleep(REAPING).await;
+            for open in self.0.retain(|open, _| open.used.elapsed() < LONGEST_IDLE && open.is_young()).removed {
+                close(open.connection).await;
+            }
+        }
     }
 }
 
-/// Counts a statement that waits for a connection, also if it stops waiting because nobody wants it any more.
-struct Waiting<'a>(&'a Gauge);
+/// Says good-bye to the server, which otherwise takes the connection for lost.
+pub(super) async fn close(connection: PgConnection) {
+    let _ = timeout(PING_TIMEOUT, connection.close()).await;
+}
 
-impl<'a> Waiting<'a> {
-    fn new(gauge: &'a Gauge) -> Self {
-        gauge.inc();
-        Self(gauge)
+/// What connections lead to.
+#[derive(Debug)]
+struct Server {
+    options: PgConnectOptions,
+    refusals: Refusals,
+    /// When the last ping was sent that was not answered in time.
+    silent: Mutex<Option<Instant>>,
+    /// A connection was given back.
+    returned: Notify,
+}
+
+impl Manager for Server {
+    type Type = Open;
+    type Error = Arc<sqlx::Error>;
+
+    /// Connects, unless that was refused a moment ago.
+    async fn create(&self) -> Result<Open, Arc<sqlx::Error>> {
+        let attempt = self.refusals.attempt()?;
+        match self.options.connect().await {
+            Ok(connection) => {
+                self.refusals.let_in();
+                Ok(Open::new(connection))
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                self.refusals.refused(attempt, &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a connection still works. One that a firewall dropped silently must not hold up for long whoever gets it,
+    /// and is rarely alone: what was last used before its silence is not waited for again.
+    async fn recycle(&self, open: &mut Open, _: &Metrics) -> RecycleResult<Arc<sqlx::Error>> {
+        if !open.is_young() {
+            return Err(RecycleError::message("too old"));
+        }
+        if self.silent.lock().is_some_and(|silent| open.used <= silent) {
+            return Err(RecycleError::message("as silent as another"));
+        }
+        let asked = Instant::now();
+        match timeout(PING_TIMEOUT, open.connection.ping()).await {
+            Ok(pong) => Ok(pong.map_err(Arc::new)?),
+            Err(_) => {
+                let mut silent = self.silent.lock();
+                *silent = (*silent).max(Some(asked));
+                Err(RecycleError::message("silent"))
+            }
+        }
     }
 }
 
-impl Drop for Waiting<'_> {
+/// A connection of the pool.
+#[derive(Debug)]
+struct Open {
+    connection: PgConnection,
+    made: Instant,
+    used: Instant,
+}
+
+impl Open {
+    fn new(connection: PgConnection) -> Self {
+        let now = Instant::now();
+        Self { connection, made: now, used: now }
+    }
+
+    fn is_young(&self) -> bool {
+        self.made.elapsed() < LONGEST_LIFE
+    }
+}
+
+/// A connection in use. If a statement is given up, nobody knows when its answer would come: unless the connection is
+/// [released](Self::release), it is closed instead of going back to the pool.
+#[derive(Debug)]
+pub(super) struct Lease(Option<Object<Server>>);
+
+impl Lease {
+    /// What statements are sent over.
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.0.as_mut().expect("a lease holds its connection until it is released").connection
+    }
+
+    /// Gives the connection back, for others to use.
+    pub(super) fn release(mut self) {
+        let Some(mut object) = self.0.take() else { return };
+        object.used = Instant::now();
+        let pool = Object::pool(&object);
+        drop(object);
+        if let Some(pool) = pool {
+            pool.manager().returned.notify_one();
+        }
+    }
+}
+
+impl Drop for Lease {
     fn drop(&mut self) {
-        self.0.dec();
+        drop(self.0.take().map(Object::take));
     }
 }
 
-/// Every column that the server reads, by table.
-pub const REQUIRED_COLUMNS: [(&str, &[&str]); 11] = [
-    ("oauth_access_tokens", &["id", "token", "scopes", "resource_owner_id", "revoked_at", "created_at", "expires_in"]),
-    ("users", &["id", "account_id", "disabled", "chosen_languages", "role_id"]),
-    ("accounts", &["id", "suspended_at"]),
-    ("user_roles", &["id", "permissions"]),
-    ("lists", &["id", "account_id"]),
-    ("settings", &["var", "value"]),
-    ("blocks", &["account_id", "target_account_id"]),
-    ("mutes", &["account_id", "target_account_id", "expires_at"]),
-    ("account_domain_blocks", &["account_id", "domain"]),
-    ("custom_filters", &["id", "account_id", "phrase", "context", "expires_at", "action"]),
-    ("custom_filter_keywords", &["id", "custom_filter_id", "keyword", "whole_word"]),
-];
+/// Whether the server has no connection left (PostgreSQL documentation, appendix A: too many connections).
+fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "53300")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_may_be_as_large_as_a_number_goes() {
+        let pool = Pool::new(PgConnectOptions::new_without_pgpass(), u32::MAX);
+        assert_eq!((pool.open(), pool.idle()), (0, 0));
+    }
+}

@@ -4,7 +4,11 @@ use std::{io, sync::Arc};
 
 use sqlx::error::DatabaseError;
 
-use super::{DatabaseConfig, StoreError, TlsMode, connections::ACQUIRE_TIMEOUT, connections::NoConnection};
+use super::{
+    DatabaseConfig, StoreError, TlsMode,
+    database::STATEMENT_TIMEOUT,
+    pool::{ACQUIRE_TIMEOUT, NoConnection},
+};
 use crate::telemetry::{concerns_tls, plain_words};
 
 /// What there is to say of a database in trouble.
@@ -51,7 +55,7 @@ impl Trouble {
 
     /// A statement takes too long, whatever it waits for.
     pub(super) fn slow(&self) -> StoreError {
-        self.unreachable(format!("did not answer a look-up within {} s", ACQUIRE_TIMEOUT.as_secs()))
+        self.unreachable(format!("did not answer a look-up within {} s", STATEMENT_TIMEOUT.as_secs()))
     }
 
     /// Nothing came when a connection was to be made.

@@ -110,3 +110,16 @@ async fn it_works_behind_pgbouncer_in_transaction_mode_with_many_clients_at_once
     assert!(warnings.is_empty(), "{warnings:#?}");
     assert!(db.connections().await <= 2);
 }
+
+#[tokio::test]
+async fn the_connection_that_asks_at_start_whether_postgresql_is_there_says_good_bye() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let bouncer = PgBouncer::start(&db).await;
+    let _server = Server::options(&redis, &db).env("DB_PORT", bouncer.port.to_string()).start().await;
+    // A connection that is lost is "client unexpected eof" to it.
+    eventually("good-bye", || async {
+        let log = bouncer.log();
+        if log.contains("client close request") { Ok(()) } else { Err(log) }
+    })
+    .await;
+}

@@ -1,11 +1,12 @@
 //! How long newcomers wait for a PostgreSQL that takes no connections, and how often that is asked meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::support::*;
 
@@ -52,10 +53,19 @@ async fn newcomers_are_answered_at_once_while_the_socket_of_postgresql_is_missin
         .await;
 }
 
+/// What happens to those who come to a door.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Open,
+    Shut,
+    /// They wait until it is another way.
+    Held,
+}
+
 /// A way to PostgreSQL that can be shut, and counts who comes.
 struct Door {
     port: u16,
-    is_shut: Arc<AtomicBool>,
+    way: watch::Sender<Way>,
     visits: Arc<AtomicUsize>,
 }
 
@@ -63,20 +73,26 @@ impl Door {
     async fn to(target: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
-        let (is_shut, visits) = (Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
-        let (shut, counted) = (Arc::clone(&is_shut), Arc::clone(&visits));
+        let (way, visits) = (watch::Sender::new(Way::Open), Arc::<AtomicUsize>::default());
+        let (own, counted) = (way.subscribe(), Arc::clone(&visits));
         tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                if !shut.load(Ordering::SeqCst) {
-                    tokio::spawn(async move {
+                let mut way = own.clone();
+                tokio::spawn(async move {
+                    let found = way.wait_for(|way| *way != Way::Held).await.map(|way| *way);
+                    if matches!(found, Ok(Way::Open)) {
                         let mut server = TcpStream::connect(("127.0.0.1", target)).await.expect("it is there");
                         let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                    });
-                }
+                    }
+                });
             }
         });
-        Self { port, is_shut, visits }
+        Self { port, way, visits }
+    }
+
+    fn visits(&self) -> usize {
+        self.visits.load(Ordering::SeqCst)
     }
 }
 
@@ -89,18 +105,44 @@ async fn a_postgresql_that_refuses_is_asked_a_few_times_a_second_however_many_co
     let options = Server::options(&redis, &db).env("DB_PORT", door.port.to_string());
     let server = options.env("DB_POOL", POOL.to_string()).start().await;
     assert_eq!(ask(&server, &alice).await, 200);
-    door.is_shut.store(true, Ordering::SeqCst);
+    door.way.send_replace(Way::Shut);
     db.drop_clients().await;
-    let (started, before) = (Instant::now(), door.visits.load(Ordering::SeqCst));
+    let (started, before) = (Instant::now(), door.visits());
     for _ in 0..50 {
         let statuses = join_all((0..4).map(|_| ask(&server, &alice))).await;
         assert_eq!(statuses, [503; 4]);
     }
-    let (took, visits) = (started.elapsed(), door.visits.load(Ordering::SeqCst) - before);
+    let (took, visits) = (started.elapsed(), door.visits() - before);
     assert!(visits > 0, "it was asked");
     assert!(visits <= POOL + 5 * (1 + took.as_secs() as usize), "{visits} visits in {took:?}");
-    door.is_shut.store(false, Ordering::SeqCst);
+    door.way.send_replace(Way::Open);
     eventually("an open door", || async { ask(&server, &alice).await == 200 }).await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_long_past_is_told_to_nobody() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let (alice, bob) = (db.person("alice").await, db.person("bob").await);
+    let door = Door::to(db.postgres().port()).await;
+    let server = Server::options(&redis, &db).env("DB_PORT", door.port.to_string()).env("DB_POOL", "2").start().await;
+    door.way.send_replace(Way::Shut);
+    db.drop_clients().await;
+    assert_eq!(ask(&server, &alice).await, 503);
+    door.way.send_replace(Way::Held);
+    // What is told here is that time has passed.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // While the first of them is on its way, nobody knows whether it will be refused.
+    let before = door.visits();
+    let second = async {
+        eventually("a first visit", || async { door.visits() > before }).await;
+        ask(&server, &bob).await
+    };
+    let opened = async {
+        eventually("a second visit", || async { door.visits() > before + 1 }).await;
+        door.way.send_replace(Way::Open);
+    };
+    let (first, second, ()) = tokio::join!(ask(&server, &alice), second, opened);
+    assert_eq!((first, second), (200, 200));
 }
 
 #[tokio::test]
