@@ -1,11 +1,11 @@
 //! Look-ups that arrive together go to the database together.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::StoreError;
-use crate::{lifecycle::Lifecycle, telemetry::Reminder};
+use super::{StoreError, complaints::Complaints};
+use crate::lifecycle::Lifecycle;
 
 /// Look-ups that may wait to be sent. Beyond it callers wait to be let in, within their own time limit.
 const QUEUE: usize = 4_096;
@@ -26,18 +26,24 @@ pub(super) struct Batch<Q, A> {
 
 impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
     /// `look_up` answers several questions with one statement, in their order.
-    pub(super) fn new<F, Fut>(name: &'static str, lifecycle: &Lifecycle, look_up: F) -> Self
+    pub(super) fn new<F, Fut>(
+        name: &'static str,
+        lifecycle: &Lifecycle,
+        complaints: &Arc<Complaints>,
+        look_up: F,
+    ) -> Self
     where
         F: Fn(Vec<Q>) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
     {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let waiting = std::sync::Arc::new(tokio::sync::Mutex::new(waiting));
+        let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         for _ in 0..CONCURRENT {
             let (waiting, look_up, own) = (waiting.clone(), look_up.clone(), lifecycle.clone());
+            let complaints = Arc::clone(complaints);
             lifecycle.spawn_essential(name, async move {
                 tokio::select! {
-                    () = serve(&waiting, look_up) => {}
+                    () = serve(&waiting, &complaints, look_up) => {}
                     () = own.stopping() => {}
                 }
             });
@@ -56,13 +62,15 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
     }
 }
 
-async fn serve<Q, A, F, Fut>(waiting: &tokio::sync::Mutex<mpsc::Receiver<Waiting<Q, A>>>, look_up: F)
-where
+async fn serve<Q, A, F, Fut>(
+    waiting: &tokio::sync::Mutex<mpsc::Receiver<Waiting<Q, A>>>,
+    complaints: &Complaints,
+    look_up: F,
+) where
     F: Fn(Vec<Q>) -> Fut,
     Fut: Future<Output = Result<Vec<A>, StoreError>>,
 {
     let mut batch = Vec::new();
-    let (mut reminder, mut failed) = (Reminder::default(), 0);
     loop {
         let received = waiting.lock().await.recv_many(&mut batch, LARGEST_BATCH).await;
         if received == 0 {
@@ -75,16 +83,15 @@ where
         }
         match look_up(questions).await {
             Ok(found) => {
-                reminder.forget();
+                complaints.succeeded();
                 debug_assert_eq!(found.len(), answers.len(), "every question has an answer");
                 for (answer, found) in answers.into_iter().zip(found) {
                     let _ = answer.send(Ok(found));
                 }
             }
             Err(error) => {
-                failed += answers.len();
-                if reminder.is_due(&error.to_string()) {
-                    tracing::warn!(%error, lookups = std::mem::take(&mut failed), "accounts could not be looked up");
+                if let Some(lookups) = complaints.failed(&error, answers.len()) {
+                    tracing::warn!(%error, lookups, "accounts could not be looked up");
                 }
                 for answer in answers {
                     let _ = answer.send(Err(error.clone()));
@@ -96,10 +103,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    };
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use tokio::sync::Semaphore;
 
@@ -113,7 +117,7 @@ mod tests {
         let gate = Arc::new(Semaphore::new(0));
         let (counted, opened) = (statements.clone(), gate.clone());
         let lifecycle = Lifecycle::new();
-        let batch = Arc::new(Batch::new("doubling", &lifecycle, move |questions: Vec<u32>| {
+        let batch = Arc::new(Batch::new("doubling", &lifecycle, &Arc::default(), move |questions: Vec<u32>| {
             let (counted, opened) = (counted.clone(), opened.clone());
             async move {
                 counted.fetch_add(1, Ordering::SeqCst);
@@ -139,7 +143,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_in_time_is_none() {
         let lifecycle = Lifecycle::new();
-        let batch: Batch<u32, u32> = Batch::new("never", &lifecycle, |_| std::future::pending());
+        let batch: Batch<u32, u32> = Batch::new("never", &lifecycle, &Arc::default(), |_| std::future::pending());
         assert!(batch.ask(1, Duration::from_secs(15)).await.is_none());
     }
 }

@@ -15,6 +15,7 @@ use sqlx::{
 
 use super::{
     Missing, StoreError,
+    complaints::Complaints,
     pool::{ACQUIRE_TIMEOUT, Pool, close},
     trouble::Trouble,
 };
@@ -112,6 +113,7 @@ pub struct Database {
     pool: Pool,
     options: Arc<PgConnectOptions>,
     trouble: Arc<Trouble>,
+    complaints: Arc<Complaints>,
     metrics: Arc<Metrics>,
 }
 
@@ -120,7 +122,8 @@ impl Database {
     pub fn new(config: &DatabaseConfig, metrics: Arc<Metrics>) -> Self {
         let options = config.options();
         let pool = Pool::new(options.clone(), config.pool);
-        Self { pool, options: Arc::new(options), trouble: Arc::new(Trouble::new(config)), metrics }
+        let (trouble, complaints) = (Arc::new(Trouble::new(config)), Arc::default());
+        Self { pool, options: Arc::new(options), trouble, complaints, metrics }
     }
 
     /// The rows of one statement, which is sent as it stands. A server that refuses is told of at once.
@@ -203,6 +206,11 @@ impl Database {
     /// Closes connections that nobody needs any more, for ever.
     pub(super) async fn reap(&self) {
         self.pool.reap().await;
+    }
+
+    /// What the log is told of look-ups that fail.
+    pub(super) fn complaints(&self) -> Arc<Complaints> {
+        Arc::clone(&self.complaints)
     }
 
     /// A time limit for a look-up that shares a statement with others: long enough to wait for a connection.

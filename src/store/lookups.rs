@@ -33,6 +33,7 @@ impl Postgres {
     /// Starts the tasks that gather look-ups and close connections that nobody needs.
     pub fn new(database: Database, lifecycle: &Lifecycle) -> Self {
         let (tokens, lists, settings) = (database.clone(), database.clone(), database.clone());
+        let complaints = database.complaints();
         let (pool, own) = (database.clone(), lifecycle.clone());
         lifecycle.spawn_essential("idle connections", async move {
             tokio::select! {
@@ -42,15 +43,15 @@ impl Postgres {
         });
         Self {
             database,
-            viewers: Batch::new("token look-ups", lifecycle, move |asked| {
+            viewers: Batch::new("token look-ups", lifecycle, &complaints, move |asked| {
                 let database = tokens.clone();
                 async move { viewers(&database, asked).await }
             }),
-            lists: Batch::new("list look-ups", lifecycle, move |asked| {
+            lists: Batch::new("list look-ups", lifecycle, &complaints, move |asked| {
                 let database = lists.clone();
                 async move { owned_lists(&database, asked).await }
             }),
-            settings: Batch::new("setting look-ups", lifecycle, move |asked: Vec<()>| {
+            settings: Batch::new("setting look-ups", lifecycle, &complaints, move |asked: Vec<()>| {
                 let database = settings.clone();
                 async move { Ok(vec![feed_settings(&database).await?; asked.len()]) }
             }),

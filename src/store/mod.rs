@@ -1,6 +1,7 @@
 //! What PostgreSQL knows: tokens, lists, settings, relations, filters; and, for the demo, the same from memory.
 
 mod batch;
+mod complaints;
 mod database;
 mod embedded;
 mod filters;

@@ -8,4 +8,4 @@ mod reminder;
 
 pub use metrics::Metrics;
 pub use plain_words::{concerns_tls, plain_words};
-pub use reminder::Reminder;
+pub use reminder::{PACE, Reminder};
