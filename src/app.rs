@@ -97,7 +97,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     let sink = Arc::new(assembly.delivery.clone());
     // Whoever gives up here stops the tasks first: they would miss what they serve.
     let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
-    let upstream = Upstream::Redis(redis);
+    let upstream = Upstream::Redis(Box::new(redis));
     let ready = async {
         tokio::join!(upstream.ready(), database_ready(&database, &config.database.user));
     };

@@ -114,7 +114,7 @@ async fn a_server_that_waits_for_redis_says_so_at_once_and_then_once_a_minute() 
     };
     let lifecycle = Lifecycle::new();
     let redis = Redis::start(config, Arc::new(Nobody), Arc::default(), &lifecycle).expect("it begins to connect");
-    let upstream = Upstream::Redis(redis);
+    let upstream = Upstream::Redis(Box::new(redis));
     let waited = tokio::time::timeout(WHILE, upstream.ready()).await;
     assert!(waited.is_err(), "there is none");
     lifecycle.stop();

@@ -1,12 +1,13 @@
 //! The database: how it is reached, and statements sent to it.
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, Row,
@@ -16,7 +17,7 @@ use sqlx::{
 use super::{
     Missing, StoreError,
     complaints::Complaints,
-    pool::{ACQUIRE_TIMEOUT, Pool, close},
+    pool::{ACQUIRE_TIMEOUT, NoConnection, Pool, close},
     trouble::Trouble,
 };
 use crate::telemetry::Metrics;
@@ -115,6 +116,8 @@ pub struct Database {
     trouble: Arc<Trouble>,
     complaints: Arc<Complaints>,
     metrics: Arc<Metrics>,
+    /// Since when there has been no connection, if that is so.
+    down_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Database {
@@ -123,7 +126,7 @@ impl Database {
         let options = config.options();
         let pool = Pool::new(options.clone(), config.pool);
         let (trouble, complaints) = (Arc::new(Trouble::new(config)), Arc::default());
-        Self { pool, options: Arc::new(options), trouble, complaints, metrics }
+        Self { pool, options: Arc::new(options), trouble, complaints, metrics, down_since: Arc::default() }
     }
 
     /// The rows of one statement, which is sent as it stands. A server that refuses is told of at once.
@@ -141,14 +144,34 @@ impl Database {
         let waiting = Waiting::new(&self.metrics.pg_pool.waiting);
         let acquired = self.pool.acquire(patience).await;
         drop(waiting);
-        let mut lease = acquired.map_err(|reason| self.trouble.no_connection(&reason))?;
+        let mut lease = acquired.map_err(|reason| {
+            // A pool that is too small is no outage.
+            if !matches!(reason, NoConnection::AllInUse) {
+                self.mark_down();
+            }
+            self.trouble.no_connection(&reason)
+        })?;
         let fetching = lease.connection().fetch_all(sqlx::raw_sql(AssertSqlSafe(statement)));
         let Ok(rows) = tokio::time::timeout(STATEMENT_TIMEOUT, fetching).await else { return Err(self.late()) };
         // After a word of the server the connection still works.
         if rows.as_ref().map_or_else(|error| error.as_database_error().is_some(), |_| true) {
             lease.release();
+            self.mark_up();
+        } else {
+            self.mark_down();
         }
         rows.map_err(|error| self.describe(&error))
+    }
+
+    fn mark_down(&self) {
+        self.down_since.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// The end of an outage is told, as its beginning was by whoever noticed it.
+    fn mark_up(&self) {
+        if let Some(since) = self.down_since.lock().take() {
+            tracing::info!(address = self.address(), down_s = since.elapsed().as_secs(), "connected to postgresql");
+        }
     }
 
     /// Where the database is, for messages.
@@ -178,9 +201,9 @@ impl Database {
         Ok((version.map_err(|error| self.describe(&error))?, latency))
     }
 
-    /// What of [`REQUIRED_COLUMNS`] is not there, asked over a connection apart from the pool.
+    /// What of [`REQUIRED_COLUMNS`] is not there, or may not be read, asked over a connection apart from the pool.
     pub async fn missing_columns(&self) -> Result<Missing, StoreError> {
-        let statement = "SELECT c.relname::text, a.attname::text \
+        let statement = "SELECT c.relname::text, a.attname::text, has_column_privilege(c.oid, a.attnum, 'SELECT') \
              FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid \
              WHERE pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace \
              AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND a.attnum > 0 AND NOT a.attisdropped";
@@ -188,7 +211,9 @@ impl Database {
             let mut connection = self.options.connect().await?;
             let rows = connection.fetch_all(sqlx::raw_sql(statement)).await;
             close(connection).await;
-            rows?.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect::<Result<HashSet<_>, sqlx::Error>>()
+            let rows = rows?;
+            let columns = rows.iter().map(|row| Ok(((row.try_get(0)?, row.try_get(1)?), row.try_get(2)?)));
+            columns.collect::<Result<HashMap<_, _>, sqlx::Error>>()
         };
         match tokio::time::timeout(STATEMENT_TIMEOUT, asking).await {
             Ok(found) => found.map(|found| Missing::among(&found)).map_err(|error| self.describe(&error)),

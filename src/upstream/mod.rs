@@ -74,7 +74,7 @@ impl LinkState {
 #[derive(Debug)]
 pub enum Upstream {
     /// Redis pub/sub.
-    Redis(Redis),
+    Redis(Box<Redis>),
     /// Events that this process publishes to itself.
     Embedded(Embedded),
 }

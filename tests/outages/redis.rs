@@ -131,11 +131,11 @@ async fn a_crash_of_redis_costs_no_session_and_everything_is_as_before_once_it_i
 struct Deaf;
 
 impl upstream::Sink for Deaf {
-    fn receive(&self, _channel: &str, _message: &str) {}
+    fn receive(&self, _channel: &str, _message: &str, _age: std::time::Duration) {}
 
     fn lagged(&self, _messages: u64) {}
 
-    fn interrupted(&self) {}
+    fn connected(&self) {}
 }
 
 #[tokio::test]
@@ -146,7 +146,7 @@ async fn keys_wait_for_a_connection_that_comes_a_little_later() {
     let lifecycle = Lifecycle::new();
     let started = upstream::Redis::start(config, Arc::new(Deaf), Arc::default(), &lifecycle).unwrap();
     // Nothing was awaited since: the connection cannot be there yet.
-    let set = Upstream::Redis(started).renew_keys(&[Channel::named("timeline:7")]).await;
+    let set = Upstream::Redis(Box::new(started)).renew_keys(&[Channel::named("timeline:7")]).await;
     assert!(set.is_ok(), "{set:?}");
     assert!(redis.get("subscribed:timeline:7").await.is_some());
     lifecycle.stop();
