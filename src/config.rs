@@ -1,5 +1,7 @@
-//! From environment variables to typed configuration. The variables are those of Mastodon's Node server.
+//! From environment variables to typed configuration. The variables are those of Mastodon's Node server,
+//! and `CLUSTER_`, which it does not have.
 
+mod cluster;
 mod database;
 mod dotenv;
 mod environment;
@@ -18,6 +20,7 @@ pub use environment::{Environment, Origin};
 pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by, useless_without};
 
 use crate::{
+    cluster::ClusterConfig,
     http::{ListenAddress, TrustedProxies},
     store::DatabaseConfig,
     telemetry::logs::{LogConfig, LogLevel},
@@ -35,6 +38,8 @@ pub struct Config {
     pub redis: RedisConfig,
     /// How PostgreSQL is reached.
     pub database: DatabaseConfig,
+    /// How this node takes part in a cluster; `None` if it is alone.
+    pub cluster: Option<ClusterConfig>,
 }
 
 /// A variable whose value makes no sense, or a file that cannot be read.
@@ -67,6 +72,7 @@ impl Config {
             trusted_proxies: trusted_proxies(environment)?,
             redis: redis::read(environment)?,
             database: database::read(environment)?,
+            cluster: cluster::read(environment)?,
         })
     }
 }

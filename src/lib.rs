@@ -9,7 +9,15 @@
 //! | event | one message published on a channel: an event name and a payload |
 //! | viewer | the account (with token, scopes, languages, role) behind a client connection |
 //! | session | one client connection, WebSocket or server-sent events (SSE) |
-//! | node | one running process |
+//! | node | one running process; nodes form a cluster |
+//! | cluster | the nodes that share the channels of one Redis, and relay events to each other |
+//! | owner | the node that the ring names for a channel: it subscribes at Redis and relays |
+//! | standby | the node that would own the channel if the owner were gone: it subscribes and keeps the log, and does not relay |
+//! | edge | a node in its role of serving clients |
+//! | link | the gRPC stream that an edge holds open to another node |
+//! | log | the last seconds of events, in the memory of owner and standby (the *holders*) |
+//! | tick | a mark that every node publishes regularly on one common Redis channel |
+//! | position | the place of an event in its channel: the last tick before it, and its count in the channel since |
 //!
 //! Layers: a module imports only from modules that stand above it, and siblings do not know each other. Where names
 //! stand in brackets, they are all that it imports beyond the first two layers. A test reads the imports and holds them
@@ -19,8 +27,8 @@
 //! |---|---|
 //! | vocabulary | `domain` |
 //! | the process | `lifecycle`, `telemetry` |
-//! | parts | `hub`, `upstream`, `store` |
-//! | flow | `relay` (hub, upstream), `delivery` (hub, store, upstream), `session` (hub, store) |
+//! | parts | `cluster`, `hub`, `upstream`, `store` |
+//! | flow | `relay` (cluster, hub, upstream), `delivery` (hub, store, upstream), `session` (hub, store) |
 //! | edges | `http` (hub, store, session, upstream) |
 //! | configuration | `config` |
 //! | wiring | `app` |
@@ -32,6 +40,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod app;
+pub mod cluster;
 pub mod commands;
 pub mod config;
 pub mod delivery;

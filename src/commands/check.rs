@@ -49,11 +49,13 @@ fn print_variable(environment: &Environment, variable: &Variable) {
     // In development, variables of PostgreSQL's own tools are asked for what is not set.
     let source = config::libpq(environment, name).unwrap_or(name);
     let instead = if source == name { String::new() } else { format!(", in place of {name}") };
+    let replaced = config::replaced_by(environment, name);
     if let Some(other) = config::useless_without(environment, name) {
-        println!("ignored  {name}, as {other} is not set");
+        if environment.given(name).is_some() {
+            println!("ignored  {name}, as {other} is not set");
+        }
         return;
     }
-    let replaced = config::replaced_by(environment, name);
     let default = config::default_in_force(environment, variable);
     match (environment.given(source).zip(environment.origin(source)), replaced, default) {
         (Some(_), Some(other), _) => println!("ignored  {name}, as {other} is set"),

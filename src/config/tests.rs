@@ -1,3 +1,4 @@
+mod cluster;
 mod database;
 mod redis;
 
@@ -191,7 +192,13 @@ fn a_missing_file_is_fine() {
 /// Every variable read anywhere in this module is in the list for operators, but for those of libpq.
 #[test]
 fn every_variable_that_is_read_is_told() {
-    let sources = [include_str!("../config.rs"), include_str!("redis.rs"), include_str!("database.rs")].concat();
+    let sources = [
+        include_str!("../config.rs"),
+        include_str!("cluster.rs"),
+        include_str!("database.rs"),
+        include_str!("redis.rs"),
+    ]
+    .concat();
     let words = sources.split(|c: char| !(c.is_ascii_uppercase() || c == '_'));
     let is_name = |word: &&str| {
         word.contains('_') && !word.starts_with('_') && !word.ends_with('_')
@@ -205,8 +212,7 @@ fn every_variable_that_is_read_is_told() {
 #[test]
 fn what_holds_a_password_is_secret() {
     for variable in VARIABLES {
-        let holds =
-            variable.name.ends_with("PASSWORD") || variable.name.ends_with("PASS") || variable.name.ends_with("_URL");
+        let holds = ["PASSWORD", "PASS", "_URL", "SECRET"].iter().any(|end| variable.name.ends_with(end));
         assert_eq!(variable.secret, holds, "{}", variable.name);
     }
 }

@@ -52,6 +52,17 @@ pub const VARIABLES: &[Variable] = &[
     variable("REDIS_SENTINEL_PORT", "26379", "port of Sentinels that are given without one"),
     variable("REDIS_SENTINEL_USERNAME", "REDIS_USER", "user at the Sentinels"),
     secret("REDIS_SENTINEL_PASSWORD", "REDIS_PASSWORD", "password at the Sentinels"),
+    variable("CLUSTER_BIND", "", "host:port to listen on for other nodes; without it this node is alone, and no other CLUSTER_ variable counts"),
+    variable("CLUSTER_PEERS", "", "host:port of other nodes, separated by commas; a name stands for all its addresses, and is looked up again every 3 seconds"),
+    variable("CLUSTER_ADVERTISE", "CLUSTER_BIND, if it is one address", "host:port under which other nodes reach this one"),
+    variable("CLUSTER_NODE_ID", "name of the host", "name of this node, which no other node of the cluster may have"),
+    variable("CLUSTER_NAME", "flodgatt", "name of the cluster, to tell those on one Redis apart: letters, digits, dots, dashes and underscores"),
+    secret("CLUSTER_SECRET", "", "at least 16 characters that all nodes of the cluster know; without it or TLS, CLUSTER_BIND must be loopback"),
+    variable("CLUSTER_TLS_CERT", "", "file with this node's certificate (PEM), for TLS between nodes, as server and client, valid for a host in the CLUSTER_PEERS of the others; needs the next two; read again when they change"),
+    variable("CLUSTER_TLS_KEY", "", "file with its private key (PEM)"),
+    variable("CLUSTER_TLS_CA", "", "file with the certificates (PEM) of those who may certify nodes"),
+    variable("CLUSTER_LOG_SECONDS", "60", "for how many seconds (5 to 3600) events are kept, to be sent again when a node was lost"),
+    variable("CLUSTER_LOG_MEGABYTES", "256", "how many megabytes of them are kept at most"),
 ];
 
 /// The value that counts for a variable that is not set, or empty; none if none does.
@@ -83,11 +94,14 @@ pub fn replaced_by(environment: &Environment, name: &str) -> Option<&'static str
     }
 }
 
-/// Which variable this one, which is set, is of no use without, if that is so.
+/// Which variable this one is of no use without, if that one is not set.
 pub fn useless_without(environment: &Environment, name: &str) -> Option<&'static str> {
     let is_set = |name: &str| environment.get(name).is_some();
-    let has_part = is_set("REDIS_SENTINELS") || is_set("REDIS_URL");
-    (name.starts_with("REDIS_SENTINEL_") && is_set(name) && !has_part).then_some("REDIS_SENTINELS")
+    if name.starts_with("REDIS_SENTINEL_") && is_set(name) && !is_set("REDIS_SENTINELS") && !is_set("REDIS_URL") {
+        return Some("REDIS_SENTINELS");
+    }
+    let of_cluster = name.starts_with("CLUSTER_") && name != "CLUSTER_BIND";
+    (of_cluster && !is_set("CLUSTER_BIND")).then_some("CLUSTER_BIND")
 }
 
 /// The variable of PostgreSQL's client library that counts in place of this one, which is not set: in development only.

@@ -84,6 +84,19 @@ async fn a_file_for_production_that_is_not_read_is_told_with_the_cause() {
 }
 
 #[tokio::test]
+async fn a_variable_without_effect_is_not_in_force() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let alone = check(Server::options(&redis, &db).env("CLUSTER_NAME", "social")).await;
+    assert_eq!(line(&alone, "ignored", "CLUSTER_NAME"), "ignored  CLUSTER_NAME, as CLUSTER_BIND is not set");
+    assert!(!alone.text().contains("CLUSTER_LOG_SECONDS"));
+    let member = Server::options(&redis, &db).env("CLUSTER_BIND", "127.0.0.1:0").env("CLUSTER_NAME", "social");
+    let member = check(member.env("CLUSTER_SECRET", "correct-horse-battery")).await;
+    line(&member, "set", "CLUSTER_NAME=social");
+    line(&member, "default", "CLUSTER_LOG_SECONDS=60");
+    assert!(!member.text().contains("correct-horse-battery"));
+}
+
+#[tokio::test]
 async fn a_variable_that_another_one_replaces_is_not_in_force() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let options = Server::options(&redis, &db).env("DATABASE_URL", db.url()).env("REDIS_URL", redis.url());
