@@ -7,7 +7,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::exposition;
+use super::{exposition, relay::RelayMetrics};
 use crate::domain::{CloseReason, StreamName, Transport};
 
 type Labels<const N: usize> = [(&'static str, &'static str); N];
@@ -30,6 +30,8 @@ pub struct Metrics {
     pub redis_reconnects: Counter,
     /// Connections to PostgreSQL: all, those not in use, and look-ups that wait for one.
     pub pg_pool: PoolMetrics,
+    /// What happens among the nodes of a cluster.
+    pub relay: RelayMetrics,
 }
 
 /// The state of the pool of PostgreSQL connections.
@@ -119,6 +121,7 @@ impl Default for Metrics {
             redis_messages_received: Counter::default(),
             redis_reconnects: Counter::default(),
             pg_pool: PoolMetrics::default(),
+            relay: RelayMetrics::new(),
         };
         metrics.start_at_zero();
         metrics.registered()
@@ -162,6 +165,7 @@ impl Metrics {
         registry.register("flodgatt_events_dropped", "Events given up before delivery, by cause", self.events_dropped.clone());
         registry.register("flodgatt_deliveries_dropped", "Deliveries of an event to one viewer given up, by cause", self.deliveries_dropped.clone());
         registry.register("flodgatt_upstream_reconnects", "Times that a lost connection to Redis was made anew", self.redis_reconnects.clone());
+        self.relay.register(registry);
         self
     }
 

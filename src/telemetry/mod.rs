@@ -4,6 +4,7 @@ mod exposition;
 pub mod logs;
 pub mod metrics;
 mod plain_words;
+pub mod relay;
 mod reminder;
 
 pub use metrics::Metrics;
