@@ -1,11 +1,12 @@
 //! The keys `subscribed:<channel>`: Mastodon publishes home feeds and notifications only while they are there.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::MissedTickBehavior};
 
+use super::holding::Holding;
 use crate::{
-    domain::Channel,
+    domain::{Channel, ChannelKind},
     hub::Hub,
     upstream::{LinkState, Upstream},
 };
@@ -15,19 +16,53 @@ const RENEWAL: Duration = Duration::from_secs(360);
 
 const RETRY: Duration = Duration::from_secs(1);
 
+/// How often an owner looks for channels that it has taken over from another one.
+const TAKEOVER: Duration = Duration::from_secs(5);
+
 /// Runs for ever: sets keys when streams are opened, regularly, and after Redis was away.
 pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
-    let state = upstream.state();
     let set = |channels: Vec<Channel>| {
         let upstream = Arc::clone(&upstream);
         async move { upstream.renew_keys(&channels).await }
     };
-    keep(&hub, state, set).await;
+    keep(&hub, upstream.state(), || hub.stream_channels(), set).await;
 }
 
-/// The same with any way to set keys.
-async fn keep<E, F>(hub: &Hub, mut state: watch::Receiver<LinkState>, set: impl Fn(Vec<Channel>) -> F)
+/// The same in a cluster: a key is set by the node where a stream is opened, and renewed by the owner of its channel.
+pub(super) async fn run_for_cluster(hub: Arc<Hub>, upstream: Arc<Upstream>, holding: Arc<Holding>) {
+    let set = |channels: Vec<Channel>| {
+        let upstream = Arc::clone(&upstream);
+        async move { upstream.renew_keys(&channels).await }
+    };
+    let owned = || -> Vec<Channel> {
+        holding.relayed().into_iter().filter(|channel| channel.kind() != ChannelKind::Control).collect()
+    };
+    tokio::join!(keep(&hub, upstream.state(), owned, set), take_over(owned, set));
+}
+
+/// Sets the keys of channels that were not owned before: nobody knows how old those of another owner are.
+async fn take_over<E, F>(owned: impl Fn() -> Vec<Channel>, set: impl Fn(Vec<Channel>) -> F)
 where
+    E: fmt::Display,
+    F: Future<Output = Result<(), E>>,
+{
+    let mut known = HashSet::new();
+    loop {
+        tokio::time::sleep(TAKEOVER).await;
+        let now: HashSet<Channel> = owned().into_iter().collect();
+        let new = now.difference(&known).cloned().collect();
+        renew(&set, new, || Vec::from_iter(owned())).await;
+        known = now;
+    }
+}
+
+/// The same with any way to know whose keys are to be kept, and to set them.
+async fn keep<E, F>(
+    hub: &Hub,
+    mut state: watch::Receiver<LinkState>,
+    all: impl Fn() -> Vec<Channel>,
+    set: impl Fn(Vec<Channel>) -> F,
+) where
     E: fmt::Display,
     F: Future<Output = Result<(), E>>,
 {
@@ -36,23 +71,23 @@ where
     loop {
         let channels = tokio::select! {
             opened = hub.renewals() => opened,
-            _ = regularly.tick() => hub.stream_channels(),
+            _ = regularly.tick() => all(),
             changed = state.changed() => {
                 if changed.is_err() {
                     return;
                 }
                 match &*state.borrow_and_update() {
-                    LinkState::Up => hub.stream_channels(),
+                    LinkState::Up => all(),
                     LinkState::Down { .. } => continue,
                 }
             }
         };
-        renew(hub, &set, channels).await;
+        renew(&set, channels, &all).await;
     }
 }
 
 /// Sets keys, and tries again until it succeeds: all of them then, for Redis may have lost them.
-async fn renew<E, F>(hub: &Hub, set: &impl Fn(Vec<Channel>) -> F, mut channels: Vec<Channel>)
+async fn renew<E, F>(set: &impl Fn(Vec<Channel>) -> F, mut channels: Vec<Channel>, all: impl Fn() -> Vec<Channel>)
 where
     E: fmt::Display,
     F: Future<Output = Result<(), E>>,
@@ -70,7 +105,7 @@ where
         }
         failed = true;
         tokio::time::sleep(RETRY).await;
-        channels = hub.stream_channels();
+        channels = all();
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
 
 /// What is subscribed, and what is about to be left.
 #[derive(Debug, Default)]
-struct Plan {
+pub(super) struct Plan {
     subscribed: HashSet<Channel>,
     /// Channels without watchers, and when they are left if nobody comes back; in the order of time.
     leaving: VecDeque<(Instant, Channel)>,
@@ -45,7 +45,12 @@ struct Plan {
 
 impl Plan {
     /// Takes note of channels whose interest changed; returns those to subscribe.
-    fn changed(&mut self, channels: Vec<Channel>, now: Instant, is_watched: impl Fn(&Channel) -> bool) -> Vec<Channel> {
+    pub(super) fn changed(
+        &mut self,
+        channels: Vec<Channel>,
+        now: Instant,
+        is_watched: impl Fn(&Channel) -> bool,
+    ) -> Vec<Channel> {
         let mut subscribe = Vec::new();
         for channel in channels {
             if !is_watched(&channel) {
@@ -57,7 +62,7 @@ impl Plan {
         subscribe
     }
 
-    async fn next_departure(&self) {
+    pub(super) async fn next_departure(&self) {
         match self.leaving.front() {
             Some((at, _)) => tokio::time::sleep_until(*at).await,
             None => std::future::pending().await,
@@ -65,7 +70,7 @@ impl Plan {
     }
 
     /// The channels to leave now: those that nobody came back to.
-    fn departures(&mut self, now: Instant, is_watched: impl Fn(&Channel) -> bool) -> Vec<Channel> {
+    pub(super) fn departures(&mut self, now: Instant, is_watched: impl Fn(&Channel) -> bool) -> Vec<Channel> {
         let mut unsubscribe = Vec::new();
         while let Some((_, channel)) = self.leaving.pop_front_if(|(at, _)| *at <= now) {
             if !is_watched(&channel) && self.subscribed.remove(&channel) {

@@ -50,7 +50,7 @@ impl Kept {
         let (link, state) = watch::channel(LinkState::Up);
         let (kept, own) = (Arc::clone(&hub), Arc::clone(&keys));
         let task = tokio::spawn(async move {
-            keep(&kept, state, |channels| std::future::ready(own.set(&channels))).await;
+            keep(&kept, state, || kept.stream_channels(), |channels| std::future::ready(own.set(&channels))).await;
         });
         let kept = Self { hub, keys, link, task };
         // The first of the regular renewals, when nobody is there.

@@ -1,0 +1,74 @@
+//! What waits to be sent over one link.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use tokio::sync::Notify;
+
+use super::super::message::Notice;
+
+/// Bytes that may wait for an edge. Beyond it the link is closed: the edge comes back and takes from the log, at its own
+/// pace.
+const MOST_BYTES: usize = 32 * 1024 * 1024;
+
+/// Replays go on while less than this waits.
+const ENOUGH: usize = 1024 * 1024;
+
+/// The edge does not take what is offered to it.
+#[derive(Debug, PartialEq, Eq)]
+pub(in super::super) struct OutletFull;
+
+/// Notices for one edge, in order.
+#[derive(Debug, Default)]
+pub(in super::super) struct Outlet {
+    notices: VecDeque<Notice>,
+    bytes: usize,
+    is_full: bool,
+    filled: Arc<Notify>,
+}
+
+impl Outlet {
+    /// What is notified when there is something to take.
+    pub(super) fn filled(&self) -> Arc<Notify> {
+        Arc::clone(&self.filled)
+    }
+
+    pub(super) fn put(&mut self, notice: Notice) {
+        if self.is_full {
+            return;
+        }
+        self.filled.notify_one();
+        // Before it is added: a single event, however large, must pass.
+        if self.bytes > MOST_BYTES {
+            self.is_full = true;
+            self.notices = VecDeque::new();
+            return;
+        }
+        self.bytes += notice.size();
+        self.notices.push_back(notice);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    pub(super) fn wants_more(&self) -> bool {
+        !self.is_full && self.bytes < ENOUGH
+    }
+
+    /// Takes out up to so many bytes of notices, and at least one if there is one.
+    pub(super) fn take(&mut self, most_bytes: usize) -> Result<Vec<Notice>, OutletFull> {
+        if self.is_full {
+            return Err(OutletFull);
+        }
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while let Some(notice) = self.notices.pop_front_if(|notice| bytes == 0 || bytes + notice.size() <= most_bytes) {
+            bytes += notice.size();
+            taken.push(notice);
+        }
+        self.bytes -= bytes;
+        if self.notices.is_empty() {
+            self.notices = VecDeque::new();
+        }
+        Ok(taken)
+    }
+}

@@ -1,0 +1,41 @@
+//! What can be asked about a holder.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{EdgeKey, Held, Holder, Mode};
+use crate::domain::Channel;
+
+impl Holder {
+    /// How old the oldest event in the log is, and how many bytes all take.
+    pub(in super::super) fn depth(&self, now: Instant) -> (Duration, usize) {
+        (self.log.depth(now), self.log.bytes())
+    }
+
+    /// How many events were evicted because the log was full, since this was last asked.
+    pub(in super::super) fn take_overrun(&mut self) -> u64 {
+        std::mem::take(&mut self.overrun)
+    }
+
+    /// Whether it is leaving, and no other node asks for anything any more.
+    pub(in super::super) fn has_left(&self) -> bool {
+        self.is_leaving && self.edges.values().all(|edge| edge.is_own || edge.asks.is_empty())
+    }
+
+    /// How many asks of an edge are open.
+    pub(in super::super) fn asks(&self, key: EdgeKey) -> usize {
+        self.edges.get(&key).map_or(0, |edge| edge.asks.len())
+    }
+
+    /// Whether more waits for an edge than may.
+    pub(in super::super) fn is_overflowed(&self, key: EdgeKey) -> bool {
+        self.edges.get(&key).is_some_and(|edge| edge.outlet.is_full())
+    }
+
+    /// The channels that are relayed to some edge: this node is their owner there.
+    pub(in super::super) fn relayed(&self) -> Vec<Channel> {
+        let is_relayed = |held: &Held| held.asks.iter().any(|ask| !matches!(ask.mode, Mode::Holding));
+        self.channels.iter().filter(|(_, held)| is_relayed(held)).map(|(channel, _)| channel.clone()).collect()
+    }
+}

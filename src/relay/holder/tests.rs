@@ -1,0 +1,405 @@
+use super::*;
+use crate::relay::{
+    message::{GapCause, Take},
+    position::{Position, check},
+};
+
+const OWN: u64 = 7;
+
+/// A holder with one edge, at a Redis that does at once what it is told.
+struct Scene {
+    holder: Holder,
+    edge: EdgeKey,
+    changes: u64,
+    /// What upstream was told: `+` and `-` with channels.
+    told: Vec<String>,
+}
+
+fn channel(name: &str) -> Channel {
+    Channel::named(name)
+}
+
+fn limits() -> Limits {
+    Limits { age: Duration::from_secs(60), bytes: 1024 * 1024 }
+}
+
+fn tick(counter: u64) -> Tick {
+    Tick { incarnation: OWN, counter }
+}
+
+impl Scene {
+    fn new() -> Self {
+        let mut holder = Holder::new(OWN, limits());
+        holder.connected();
+        let (edge, _) = holder.greeted(false);
+        let mut scene = Self { holder, edge, changes: 0, told: Vec::new() };
+        scene.notices();
+        scene
+    }
+
+    fn order(&mut self, ask: u64, order: Order) {
+        self.holder.order(self.edge, ask, order);
+        let (changes, told) = (&mut self.changes, &mut self.told);
+        self.holder.place_orders(|subscribe, unsubscribe| {
+            *changes += 1;
+            told.extend(subscribe.iter().map(|channel| format!("+{channel}")));
+            told.extend(unsubscribe.iter().map(|channel| format!("-{channel}")));
+            *changes
+        });
+    }
+
+    fn hold(&mut self, ask: u64, name: &str) {
+        self.order(ask, Order::Hold(channel(name)));
+    }
+
+    fn take(&mut self, ask: u64, name: &str, from: Option<Position>, strict: bool) {
+        self.order(ask, Order::Take(channel(name), Take { round: 1, from, strict }));
+    }
+
+    /// Upstream has done what it was told, and the next own tick comes back.
+    fn confirm(&mut self) -> Tick {
+        self.holder.subscribed(self.changes);
+        self.own_tick()
+    }
+
+    fn own_tick(&mut self) -> Tick {
+        let tick = self.holder.next_tick();
+        self.holder.ticked(tick, Instant::now());
+        tick
+    }
+
+    fn event(&mut self, name: &str, message: &str) {
+        self.holder.received(name, message, Instant::now());
+    }
+
+    fn notices(&mut self) -> Vec<Notice> {
+        self.holder.take_notices(self.edge, usize::MAX, Instant::now()).expect("the edge keeps up")
+    }
+
+    /// Without ticks.
+    fn news(&mut self) -> Vec<Notice> {
+        self.notices().into_iter().filter(|notice| !matches!(notice, Notice::Tick(_))).collect()
+    }
+}
+
+fn position(tick: Tick, count: u32, last: &str) -> Position {
+    Position { tick, count, check: Some(check(last)) }
+}
+
+fn event(ask: u64, message: &str) -> Notice {
+    Notice::Event { ask, message: message.into() }
+}
+
+fn replay(tick: Tick, count: u32, message: &str) -> Notice {
+    Notice::Replay { ask: 1, round: 1, tick, count, age: Duration::ZERO, message: message.into() }
+}
+
+fn taken(count: u32) -> Notice {
+    Notice::Taken { ask: 1, round: 1, count }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_is_subscribed_once_for_all_and_left_after_the_last() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.take(2, "a", None, false);
+    scene.order(1, Order::Release);
+    assert_eq!(scene.told, ["+a"]);
+    scene.order(2, Order::Release);
+    assert_eq!(scene.told, ["+a", "-a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_is_confirmed_by_the_first_own_tick_that_was_sent_after_the_subscription() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.own_tick();
+    assert_eq!(scene.news(), []);
+    let since = scene.confirm();
+    assert_eq!(scene.news(), [Notice::Held { ask: 1, since }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_subscription_does_not_confirm_a_later_one() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let first = scene.changes;
+    scene.order(1, Order::Release);
+    scene.hold(2, "a");
+    scene.holder.subscribed(first);
+    scene.own_tick();
+    assert_eq!(scene.news(), []);
+    let since = scene.confirm();
+    assert_eq!(scene.news(), [Notice::Held { ask: 2, since }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_without_a_position_gets_what_came_since_and_nothing_older() {
+    let mut scene = Scene::new();
+    scene.hold(9, "a");
+    scene.event("a", "older");
+    scene.take(1, "a", None, false);
+    scene.event("a", "while it was not confirmed");
+    let since = scene.confirm();
+    scene.event("a", "later");
+    let expected = [
+        Notice::Held { ask: 9, since },
+        Notice::Held { ask: 1, since },
+        replay(Tick::UNKNOWN, 2, "while it was not confirmed"),
+        replay(since, 1, "later"),
+        taken(1),
+    ];
+    let mut news = scene.news();
+    news.sort_by_key(|notice| !matches!(notice, Notice::Held { ask: 9, .. }));
+    assert_eq!(news, expected);
+    scene.event("a", "live");
+    assert_eq!(scene.news(), [event(1, "live")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_subscription_left_on_its_way_is_nobodys() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.order(1, Order::Release);
+    scene.take(2, "a", None, false);
+    scene.event("a", "of the first subscription");
+    scene.holder.subscribed(scene.changes);
+    scene.event("a", "of the second one");
+    scene.own_tick();
+    let messages = scene.notices().into_iter().filter_map(|notice| match notice {
+        Notice::Replay { message, .. } | Notice::Event { message, .. } => Some(message.to_string()),
+        _ => None,
+    });
+    assert_eq!(messages.collect::<Vec<_>>(), ["of the second one"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_from_a_position_gets_all_that_came_after_it_once() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let first = scene.confirm();
+    for message in ["1", "2", "3"] {
+        scene.event("a", message);
+    }
+    let second = scene.own_tick();
+    scene.event("a", "4");
+    scene.news();
+    scene.take(1, "a", Some(position(first, 2, "2")), true);
+    assert_eq!(scene.news(), [replay(first, 3, "3"), replay(second, 1, "4"), taken(1)]);
+    scene.event("a", "5");
+    assert_eq!(scene.news(), [event(1, "5")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn equal_events_are_neither_merged_nor_doubled() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    for _ in 0..4 {
+        scene.event("a", "same");
+    }
+    scene.news();
+    scene.take(1, "a", Some(position(tick, 2, "same")), true);
+    assert_eq!(scene.news(), [replay(tick, 3, "same"), replay(tick, 4, "same"), taken(4)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_that_others_reached_first_is_waited_for() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    scene.event("a", "1");
+    scene.news();
+    scene.take(1, "a", Some(position(tick, 2, "2")), true);
+    assert_eq!(scene.news(), []);
+    scene.event("a", "2");
+    assert_eq!(scene.news(), [taken(2)]);
+    let tick_99 = self::tick(99);
+    scene.take(1, "a", Some(position(tick_99, 0, "2")), true);
+    assert_eq!(scene.news(), []);
+    scene.holder.ticked(tick_99, Instant::now());
+    assert_eq!(scene.news(), [taken(0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tick_is_not_waited_for_when_everything_has_arrived_that_the_edge_had() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let since = scene.confirm();
+    scene.event("a", "1");
+    scene.news();
+    let (missed, cause) = (Some(position(Tick { incarnation: 3, counter: 1 }, 2, "0")), GapCause::UnknownTick);
+    scene.take(1, "a", missed, true);
+    assert!(scene.news().is_empty() && scene.holder.wants_tick());
+    scene.own_tick();
+    assert_eq!(scene.news(), [Notice::Held { ask: 1, since }, Notice::Refused { ask: 1, round: 1, cause }]);
+    // It came before the subscription counted: all since then is new to the edge.
+    scene.take(1, "a", missed, false);
+    scene.own_tick();
+    assert_eq!(scene.news(), [Notice::Gap { ask: 1, round: 1, cause }, replay(since, 1, "1"), taken(0)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_from_before_the_subscription_is_refused_or_begins_with_a_gap() {
+    let mut scene = Scene::new();
+    let before = scene.own_tick();
+    scene.hold(1, "a");
+    let since = scene.confirm();
+    scene.event("a", "1");
+    scene.news();
+    let (from, cause) = (Some(Position { tick: before, count: 0, check: None }), GapCause::BeforeSince);
+    scene.take(1, "a", from, true);
+    assert_eq!(scene.news(), [Notice::Held { ask: 1, since }, Notice::Refused { ask: 1, round: 1, cause }]);
+    scene.take(1, "a", from, false);
+    assert_eq!(scene.news(), [Notice::Gap { ask: 1, round: 1, cause }, replay(since, 1, "1"), taken(1)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_whose_followers_were_evicted_is_refused_but_not_one_in_an_idle_channel() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.hold(2, "idle");
+    let tick = scene.confirm();
+    scene.event("a", "1");
+    scene.event("a", "2");
+    scene.event("idle", "1");
+    tokio::time::advance(Duration::from_secs(61)).await;
+    scene.own_tick();
+    scene.news();
+    scene.take(1, "a", Some(position(tick, 1, "1")), true);
+    scene.order(2, Order::Take(channel("idle"), Take { round: 1, from: Some(position(tick, 1, "1")), strict: true }));
+    let cause = GapCause::Evicted;
+    assert_eq!(
+        scene.news(),
+        [
+            Notice::Held { ask: 1, since: tick },
+            Notice::Refused { ask: 1, round: 1, cause },
+            Notice::Taken { ask: 2, round: 1, count: 0 }
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_position_at_which_something_else_stands_is_refused() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    scene.event("a", "1");
+    scene.own_tick();
+    scene.news();
+    for wrong in [position(tick, 1, "another"), position(tick, 2, "1")] {
+        scene.take(1, "a", Some(wrong), true);
+        let (held, cause) = (Notice::Held { ask: 1, since: tick }, GapCause::CheckFailed);
+        assert_eq!(scene.news(), [held, Notice::Refused { ask: 1, round: 1, cause }]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_voids_what_was_held_until_it_is_confirmed_anew() {
+    let mut scene = Scene::new();
+    scene.take(1, "a", None, false);
+    let before = scene.confirm();
+    scene.news();
+    scene.holder.broken();
+    scene.event("a", "from nowhere");
+    scene.holder.subscribed(scene.changes);
+    scene.holder.connected();
+    let since = scene.own_tick();
+    assert_eq!(scene.news(), [Notice::Broken, Notice::Up, Notice::Held { ask: 1, since }]);
+    scene.take(1, "a", Some(Position { tick: before, count: 0, check: None }), true);
+    let (held, cause) = (Notice::Held { ask: 1, since }, GapCause::BeforeSince);
+    assert_eq!(scene.news(), [held, Notice::Refused { ask: 1, round: 1, cause }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_were_lost_on_the_way_void_what_was_held() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.news();
+    scene.holder.lagged();
+    let since = scene.own_tick();
+    assert_eq!(scene.news(), [Notice::Broken, Notice::Up, Notice::Held { ask: 1, since }]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_edge_asked_for_is_kept_for_a_while_after_its_link_is_gone() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    scene.holder.gone(scene.edge, Instant::now());
+    scene.event("a", "1");
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.notices();
+    scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
+    assert_eq!(scene.news(), [replay(tick, 1, "1"), taken(1)]);
+    scene.holder.gone(scene.edge, Instant::now());
+    tokio::time::advance(Duration::from_secs(61)).await;
+    scene.own_tick();
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.hold(1, "b");
+    assert_eq!(scene.told, ["+a", "+b", "-a"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_that_takes_nothing_is_given_up_and_disturbs_nobody() {
+    let mut scene = Scene::new();
+    scene.take(1, "a", None, false);
+    scene.confirm();
+    let slow = scene.edge;
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.notices();
+    scene.take(1, "a", None, false);
+    let large = "x".repeat(1024 * 1024);
+    for _ in 0..40 {
+        scene.event("a", &large);
+        assert_eq!(scene.news().len(), 1 + usize::from(scene.holder.log.next() == 1));
+    }
+    assert_eq!(scene.holder.take_notices(slow, 1, Instant::now()), Err(OutletFull));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_replay_goes_on_as_the_edge_takes_it() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    let large = "x".repeat(200 * 1024);
+    for _ in 0..5 {
+        scene.event("a", &large);
+    }
+    scene.news();
+    scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
+    let mut counts = Vec::new();
+    while counts.len() < 5 {
+        for notice in scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up") {
+            if let Notice::Replay { count, .. } = notice {
+                counts.push(count);
+            }
+        }
+    }
+    assert_eq!(counts, [1, 2, 3, 4, 5]);
+    assert_eq!(scene.news(), [taken(5)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_full_before_its_time_says_so() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.event("a", &"x".repeat(1024 * 1024));
+    scene.event("a", "1");
+    assert_eq!(scene.holder.take_overrun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_has_left_when_no_other_node_asks_it() {
+    let mut scene = Scene::new();
+    let (own, _) = scene.holder.greeted(true);
+    scene.holder.order(own, 1, Order::Hold(channel("a")));
+    scene.hold(1, "a");
+    scene.holder.leaving();
+    assert!(!scene.holder.has_left());
+    scene.order(1, Order::Release);
+    assert!(scene.holder.has_left());
+}

@@ -1,0 +1,220 @@
+//! The holder of this node as its upstream, its links and its own edge share it.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Instant, MissedTickBehavior},
+};
+
+use super::{
+    holder::{EdgeKey, Holder, OutletFull},
+    log::Limits,
+    message::{Notice, Order},
+    position::Tick,
+};
+use crate::{
+    domain::Channel,
+    telemetry::{Metrics, Reminder, metrics::EventDrop},
+    upstream::{Sink, Upstream},
+};
+
+/// How often a tick is published even if nothing asks for one.
+const TICK: Duration = Duration::from_secs(1);
+
+/// The least time between two ticks: subscriptions that are confirmed meanwhile share one.
+const SHORTEST_TICK: Duration = Duration::from_millis(2);
+
+/// This node's holder. Its lock is held for moments only.
+pub(super) struct Holding {
+    holder: Mutex<Holder>,
+    tick_channel: Channel,
+    tick_wanted: Notify,
+    left: Notify,
+    /// The tick that was sent last, and when.
+    sent: Mutex<Option<(Tick, Instant)>>,
+    upstream: OnceLock<Arc<Upstream>>,
+    metrics: Arc<Metrics>,
+}
+
+/// The way from this node's holder to one edge; when it is dropped, the edge is gone.
+pub(super) struct Lane {
+    holding: Arc<Holding>,
+    key: EdgeKey,
+    filled: Arc<Notify>,
+}
+
+impl Holding {
+    pub(super) fn new(incarnation: u64, limits: Limits, tick_channel: Channel, metrics: Arc<Metrics>) -> Self {
+        let holder = Mutex::new(Holder::new(incarnation, limits));
+        Self {
+            holder,
+            tick_channel,
+            tick_wanted: Notify::new(),
+            left: Notify::new(),
+            sent: Mutex::default(),
+            upstream: OnceLock::new(),
+            metrics,
+        }
+    }
+
+    /// From where events come; given once, as upstream must know this before.
+    pub(super) fn attach(&self, upstream: &Arc<Upstream>) {
+        upstream.change(vec![self.tick_channel.clone()], Vec::new());
+        assert!(self.upstream.set(Arc::clone(upstream)).is_ok(), "upstream is attached once");
+    }
+
+    /// An edge has greeted, another node's or this one's own.
+    pub(super) fn greeted(self: &Arc<Self>, is_own: bool) -> Lane {
+        let (key, filled) = self.holder.lock().greeted(is_own);
+        Lane { holding: Arc::clone(self), key, filled }
+    }
+
+    /// Tells every edge to take elsewhere, and waits until no other node asks for anything any more.
+    pub(super) async fn leave(&self) {
+        self.with(|holder, _| holder.leaving());
+        self.left.notified().await;
+    }
+
+    /// The channels that this node relays.
+    pub(super) fn relayed(&self) -> Vec<Channel> {
+        self.holder.lock().relayed()
+    }
+
+    /// Publishes ticks for ever: regularly, and soon after subscriptions were confirmed.
+    pub(super) async fn tick(&self) {
+        let mut regularly = tokio::time::interval(TICK);
+        regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reminder = Reminder::default();
+        loop {
+            tokio::select! {
+                _ = regularly.tick() => {}
+                () = self.tick_wanted.notified() => tokio::time::sleep(SHORTEST_TICK).await,
+            }
+            let Some(upstream) = self.upstream.get() else { continue };
+            let tick = self.holder.lock().next_tick();
+            *self.sent.lock() = Some((tick, Instant::now()));
+            match upstream.publish(&self.tick_channel, &tick.to_string()).await {
+                Ok(()) => reminder.forget(),
+                Err(error) => {
+                    let reason = error.to_string();
+                    if reminder.is_due(&reason) {
+                        let channel = self.tick_channel.as_str();
+                        tracing::warn!(
+                            reason,
+                            channel,
+                            "no tick could be published, without which this node holds nothing"
+                        );
+                    }
+                }
+            }
+            self.observe();
+        }
+    }
+
+    fn observe(&self) {
+        let (depth, bytes) = self.holder.lock().depth(Instant::now());
+        self.metrics.relay.log_depth(depth, bytes);
+    }
+
+    fn ticked(&self, tick: Tick) {
+        if let Some((_, sent)) = self.sent.lock().take_if(|(sent, _)| *sent == tick) {
+            self.metrics.relay.tick_returned(sent.elapsed());
+        }
+        self.with(|holder, now| holder.ticked(tick, now));
+    }
+
+    /// Does something with the holder, and what follows from it at upstream.
+    fn with(&self, act: impl FnOnce(&mut Holder, Instant)) {
+        let mut holder = self.holder.lock();
+        act(&mut holder, Instant::now());
+        if let Some(upstream) = self.upstream.get() {
+            holder.place_orders(|subscribe, unsubscribe| upstream.change(subscribe, unsubscribe));
+        }
+        let (wants_tick, has_left, overrun) = (holder.wants_tick(), holder.has_left(), holder.take_overrun());
+        drop(holder);
+        if has_left {
+            self.left.notify_one();
+        }
+        if wants_tick {
+            self.tick_wanted.notify_one();
+        }
+        if overrun > 0 && self.metrics.relay.log_overrun(overrun) {
+            tracing::warn!("the log of events is full before its time; CLUSTER_LOG_MEGABYTES bounds it");
+        }
+    }
+}
+
+impl Sink for Holding {
+    fn receive(&self, channel: &str, message: &str, _age: Duration) {
+        if channel == self.tick_channel.as_str() {
+            match message.parse::<Tick>() {
+                Ok(tick) => self.ticked(tick),
+                Err(error) => tracing::warn!(%error, channel, "something else than a tick was published"),
+            }
+        } else {
+            self.with(|holder, now| holder.received(channel, message, now));
+        }
+    }
+
+    fn lagged(&self, messages: u64) {
+        self.metrics.event_dropped(EventDrop::Lagged, messages);
+        self.with(|holder, _| holder.lagged());
+    }
+
+    fn connected(&self) {
+        self.with(|holder, _| holder.connected());
+    }
+
+    fn broken(&self) {
+        self.with(|holder, _| holder.broken());
+    }
+
+    fn subscribed(&self, change: u64) {
+        self.with(|holder, _| holder.subscribed(change));
+    }
+}
+
+impl Lane {
+    /// The edge asks for this.
+    pub(super) fn order(&self, orders: Vec<(u64, Order)>) {
+        self.holding.with(|holder, _| {
+            for (ask, order) in orders {
+                holder.order(self.key, ask, order);
+            }
+        });
+    }
+
+    /// Waits for notices, and takes up to about so many bytes of them. An error if the edge has not taken them in time.
+    pub(super) async fn notices(&self, most_bytes: usize) -> Result<Vec<Notice>, OutletFull> {
+        loop {
+            let notices = self.holding.holder.lock().take_notices(self.key, most_bytes, Instant::now())?;
+            if !notices.is_empty() {
+                return Ok(notices);
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    /// Waits until more waits for the edge than may: it does not take it in time.
+    pub(super) async fn overflowed(&self) {
+        while !self.holding.holder.lock().is_overflowed(self.key) {
+            self.filled.notified().await;
+        }
+    }
+
+    /// How many asks of the edge are open.
+    pub(super) fn asks(&self) -> usize {
+        self.holding.holder.lock().asks(self.key)
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.holding.with(|holder, now| holder.gone(self.key, now));
+    }
+}

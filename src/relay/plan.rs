@@ -1,0 +1,144 @@
+//! What an edge does next about one channel, given who should hold it and who does: a pure function.
+
+use super::message::GapCause;
+use crate::cluster::NodeId;
+
+/// One node that was asked for the channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub node: NodeId,
+    /// Whether it can hold channels now.
+    pub is_able: bool,
+    /// Whether it confirmed that its subscription counts.
+    pub is_confirmed: bool,
+    /// Whether whoever relays the channel now has passed the tick from which on this node's subscription counts.
+    pub is_passed: bool,
+    /// Why it refused, since it last confirmed.
+    pub refused: Option<GapCause>,
+    /// Whether it was told to relay.
+    pub relays: bool,
+}
+
+/// Whose events count.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Nobody's.
+    #[default]
+    None,
+    /// Those of this node, once it answers the take of this round.
+    Taking { node: NodeId, round: u32 },
+    /// Those of this node.
+    Live { node: NodeId },
+}
+
+/// What is so.
+#[derive(Clone, Debug)]
+pub(super) struct Situation<'a> {
+    /// Who should relay.
+    pub owner: &'a NodeId,
+    /// Who should keep the log besides, if there is anybody.
+    pub standby: Option<&'a NodeId>,
+    /// Who was asked.
+    pub asked: &'a [Asked],
+    pub source: &'a Source,
+    /// Whether the edge has a position in the channel.
+    pub has_position: bool,
+    /// Whether somebody who may have what others lack may come back soon.
+    pub may_wait: bool,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Ask a node to hold, or to relay no more.
+    Hold(NodeId),
+    /// Ask a node to relay, from the position if there is one.
+    Take { node: NodeId, strict: bool },
+    /// Tell a node that the channel is not wanted from it any more.
+    Release(NodeId),
+}
+
+/// What to do now. Applied step by step and called again whenever something changed, it comes to rest with the owner
+/// relaying, the standby holding, and nobody else asked.
+pub(super) fn plan(situation: &Situation<'_>) -> Vec<Step> {
+    let take = source_to_take(situation);
+    let taking = match (&take, situation.source) {
+        (Some((node, _)), _) => Some(*node),
+        (None, Source::Taking { node, .. } | Source::Live { node }) => Some(node),
+        (None, Source::None) => None,
+    };
+    let mut steps = Vec::new();
+    for node in wanted(situation) {
+        if Some(node) != taking && !situation.asked.iter().any(|asked| asked.node == *node) {
+            steps.push(Step::Hold(node.clone()));
+        }
+    }
+    if let Some((node, strict)) = take {
+        steps.push(Step::Take { node: node.clone(), strict });
+    }
+    steps.extend(farewells(situation, take.is_some()));
+    steps
+}
+
+fn wanted<'a>(situation: &Situation<'a>) -> impl Iterator<Item = &'a NodeId> {
+    std::iter::once(situation.owner).chain(situation.standby)
+}
+
+/// Whom to take from now, and whether it may refuse.
+fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
+    let asked = |node: &NodeId| situation.asked.iter().find(|asked| asked.node == *node);
+    match situation.source {
+        Source::Taking { .. } => None,
+        Source::Live { node } if node == situation.owner => None,
+        // Make before break: the owner has all that will follow the position.
+        Source::Live { .. } => {
+            let ready = asked(situation.owner)
+                .is_some_and(|owner| owner.is_confirmed && owner.is_passed && owner.refused.is_none());
+            ready.then_some((situation.owner, true))
+        }
+        Source::None if !situation.has_position => {
+            let answers = |node: &&NodeId| asked(node).is_none_or(|asked| asked.refused.is_none());
+            Some((wanted(situation).find(answers).unwrap_or(situation.owner), false))
+        }
+        Source::None => {
+            let others = situation.asked.iter().filter(|asked| asked.is_able).map(|asked| &asked.node);
+            let candidates = || wanted(situation).chain(others.clone());
+            let not_refused = |node: &&NodeId| asked(node).is_none_or(|asked| asked.refused.is_none());
+            let confirmed = |node: &&NodeId| asked(node).is_some_and(|asked| asked.is_confirmed);
+            let best = candidates().filter(not_refused).find(confirmed).or_else(|| candidates().find(not_refused));
+            match best {
+                Some(node) => Some((node, true)),
+                // Whoever comes back will be asked. Nothing more is lost meanwhile: those who refused hold from now on.
+                None if situation.may_wait => None,
+                // Everybody has refused: the gap is certain.
+                None => Some((situation.owner, false)),
+            }
+        }
+    }
+}
+
+/// Whom to tell that it is not needed, or less than before.
+fn farewells(situation: &Situation<'_>, is_taking: bool) -> Vec<Step> {
+    let is_settled = !is_taking
+        && matches!(situation.source, Source::Live { node } if node == situation.owner)
+        && situation
+            .standby
+            .is_none_or(|standby| situation.asked.iter().any(|asked| asked.node == *standby && asked.is_confirmed));
+    let is_source = |node: &NodeId| match situation.source {
+        Source::None => false,
+        Source::Taking { node: source, .. } | Source::Live { node: source } => source == node,
+    };
+    let mut steps = Vec::new();
+    for asked in situation.asked.iter().filter(|asked| !is_source(&asked.node)) {
+        let is_wanted = wanted(situation).any(|node| *node == asked.node);
+        if is_settled && !is_wanted {
+            steps.push(Step::Release(asked.node.clone()));
+        } else if asked.relays && matches!(situation.source, Source::Live { .. }) && !is_taking {
+            steps.push(Step::Hold(asked.node.clone()));
+        }
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests;
