@@ -1,0 +1,374 @@
+//! Links that other nodes open to this one: it is the holder.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use futures_util::{Stream, stream::poll_fn};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
+
+use super::{
+    super::{
+        holding::{Holding, Lane},
+        message::Notice,
+    },
+    complaints::Complaints,
+    greeting::{self, Introduction, Refusal},
+    neighbours::{Neighbours, Seat},
+    proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
+    tls::Tls,
+    transport::{Attentive, Heard, Listener, Tasks, Wire},
+    wire::{self, Malformed},
+};
+use crate::{
+    cluster::Secret,
+    lifecycle::Lifecycle,
+    telemetry::{Metrics, relay::LinkEnd},
+};
+
+/// How long a node that connects may take until it has greeted.
+const GREETING_WITHIN: Duration = Duration::from_secs(5);
+
+/// Nodes that have connected and not yet greeted; more are turned away, those that are linked are not concerned.
+const NEWCOMERS: usize = 256;
+
+/// How long the last words may take to get through.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Bytes of what an edge says at once.
+const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
+
+/// Bytes of notices that go into one message, unless there is one that is larger.
+const BATCH: usize = 64 * 1024;
+
+/// Channels that one edge may ask for.
+const MOST_ASKS: usize = 1_000_000;
+
+type Said = Result<proto::HolderMessage, Status>;
+
+/// What is needed to serve links.
+pub(super) struct Host {
+    pub neighbours: Arc<Neighbours>,
+    pub holding: Arc<Holding>,
+    pub tls: Option<Arc<Tls>>,
+    pub secret: Option<Secret>,
+    pub metrics: Arc<Metrics>,
+    pub lifecycle: Lifecycle,
+    pub complaints: Complaints,
+    pub newcomers: Arc<Semaphore>,
+}
+
+/// One call as it came in.
+struct Call {
+    edge: Streaming<proto::EdgeMessage>,
+    out: mpsc::Sender<Said>,
+}
+
+/// Why a link is not to go on.
+struct End(LinkEnd, String);
+
+impl From<Malformed> for End {
+    fn from(malformed: Malformed) -> Self {
+        Self(LinkEnd::Protocol, malformed.to_string())
+    }
+}
+
+pub(super) fn newcomers() -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(NEWCOMERS))
+}
+
+impl Host {
+    /// Serves links until the server stops.
+    pub(super) async fn serve(self: Arc<Self>, listener: Listener) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.lifecycle.stopping() => return,
+            };
+            match accepted {
+                Ok((wire, peer)) => {
+                    let host = Arc::clone(&self);
+                    self.lifecycle.spawn("link from a node", async move { host.connection(wire, peer).await });
+                }
+                Err(error) => {
+                    // Out of file descriptors, most likely.
+                    if self.complaints.is_news("accept") {
+                        tracing::error!(%error, "cannot accept connections of other nodes; trying again");
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+        }
+    }
+
+    async fn connection(&self, wire: Box<dyn Wire>, peer: IpAddr) {
+        let Ok(newcomer) = self.newcomers.try_acquire() else {
+            return self.complain(peer, "too many connections of nodes that have not yet greeted");
+        };
+        let (tasks, heard, stop) = (Tasks::new(), Heard::now(), CancellationToken::new());
+        let (over, ended) = oneshot::channel();
+        let greeted = async {
+            let mut call = self.call(wire, peer, &tasks, (heard.clone(), over)).await?;
+            let introduction = greeting(&mut call.edge, peer).await;
+            Some((call, introduction))
+        };
+        let (call, introduction) = match timeout(GREETING_WITHIN, greeted).await {
+            Ok(Some(greeted)) => greeted,
+            Ok(None) => return,
+            Err(_) => return self.complain(peer, "no greeting within 5 seconds"),
+        };
+        drop(newcomer);
+        let seated = match introduction {
+            Ok(introduction) => self.seat(introduction, heard, stop.clone()),
+            Err(End(LinkEnd::Protocol, problem)) => {
+                self.complain(peer, &problem);
+                let _ = call.out.send(Err(Status::invalid_argument(problem))).await;
+                return last_words(call, ended).await;
+            }
+            Err(_) => return,
+        };
+        match seated {
+            Ok((seat, introduction)) => {
+                if let Some(call) = self.link(seat, call, introduction, stop).await {
+                    last_words(call, ended).await;
+                }
+            }
+            Err(refusal) => {
+                if refusal.reason != Reason::Yourself {
+                    self.metrics.relay.link_closed(LinkEnd::Refused);
+                    self.complain(peer, &refusal.text);
+                }
+                let refusal = holder_message::Kind::Refusal(greeting::refusal(&refusal));
+                let _ = call.out.send(Ok(proto::HolderMessage { kind: Some(refusal) })).await;
+                last_words(call, ended).await;
+            }
+        }
+    }
+
+    fn seat(
+        &self,
+        introduction: Introduction,
+        heard: Heard,
+        stop: CancellationToken,
+    ) -> Result<(Seat, Introduction), Refusal> {
+        if self.lifecycle.is_stopping() {
+            return Err(Refusal::new(Reason::Stopping, "this node stops"));
+        }
+        self.neighbours.admit(&introduction, heard, stop).map(|seat| (seat, introduction))
+    }
+
+    fn complain(&self, peer: IpAddr, problem: &str) {
+        if self.complaints.is_news(&format!("{peer} {problem}")) {
+            tracing::warn!(%peer, problem, "a connection to CLUSTER_BIND is of no use; not said again for a minute");
+        }
+    }
+
+    /// The call for which the connection was made. The tasks end with the connection.
+    async fn call(
+        &self,
+        wire: Box<dyn Wire>,
+        peer: IpAddr,
+        tasks: &Tasks,
+        (heard, over): (Heard, oneshot::Sender<()>),
+    ) -> Option<Call> {
+        let wire = Attentive::new(wire, heard);
+        let wire: Box<dyn Wire> = match &self.tls {
+            None => Box::new(wire),
+            Some(tls) => match tls.accept(wire).await {
+                Ok(wire) => wire,
+                Err(error) => {
+                    self.complain(peer, &format!("TLS: {error} (CLUSTER_TLS_CERT, CLUSTER_TLS_CA)"));
+                    return None;
+                }
+            },
+        };
+        let (calls, mut called) = mpsc::channel(1);
+        let (refused, mut refusals) = mpsc::channel(1);
+        let gate = Gate { secret: self.secret.clone(), calls, refused };
+        let service = relay_server::RelayServer::new(gate).max_decoding_message_size(LARGEST_MESSAGE);
+        let connection = tasks.server().serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
+        tasks.spawn(async move {
+            // Why it ended is found out by who uses the call.
+            let _ = connection.await;
+            drop(over);
+        });
+        tokio::select! {
+            // It ends without a call when the connection does.
+            call = called.recv() => call,
+            Some(()) = refusals.recv() => {
+                self.complain(peer, "it does not know the secret (CLUSTER_SECRET)");
+                let _ = timeout(LAST_WORDS, called.recv()).await;
+                None
+            }
+        }
+    }
+
+    /// Relays to the edge until one of both has enough. Returns the call if its last words are under way.
+    async fn link(&self, seat: Seat, mut call: Call, edge: Introduction, stop: CancellationToken) -> Option<Call> {
+        let node = &edge.sender.node;
+        tracing::debug!(%node, version = ?edge.version, "a node has opened its link to this one");
+        let welcome = holder_message::Kind::Welcome(self.neighbours.welcome());
+        let end = if call.out.send(Ok(proto::HolderMessage { kind: Some(welcome) })).await.is_err() {
+            End(LinkEnd::Lost, "the connection was lost".to_owned())
+        } else {
+            let lane = self.holding.greeted(false);
+            tokio::select! {
+                end = self.notices(&lane, &call.out) => end,
+                end = orders(&lane, &mut call.edge) => end,
+                () = stop.cancelled() => End(LinkEnd::Lost, "another process has taken its place".to_owned()),
+                () = self.lifecycle.stopping() => End(LinkEnd::Stopping, "this node stops".to_owned()),
+            }
+        };
+        drop(seat);
+        let End(reason, problem) = end;
+        self.metrics.relay.link_closed(reason);
+        match reason {
+            LinkEnd::Protocol | LinkEnd::TooSlow | LinkEnd::Refused => {
+                tracing::warn!(%node, problem, "closed the link of a node");
+            }
+            LinkEnd::Lost | LinkEnd::Stopping => tracing::debug!(%node, problem, "the link of a node has ended"),
+        }
+        let status = match reason {
+            LinkEnd::Protocol => Status::invalid_argument(problem),
+            // It would wait behind what is not read.
+            LinkEnd::TooSlow | LinkEnd::Lost | LinkEnd::Refused => return None,
+            LinkEnd::Stopping => Status::aborted(problem),
+        };
+        let _ = timeout(LAST_WORDS, call.out.send(Err(status))).await;
+        Some(call)
+    }
+
+    /// Sends what the holder has for the edge, and whom this node knows.
+    async fn notices(&self, lane: &Lane, out: &mpsc::Sender<Said>) -> End {
+        let mut changes = self.neighbours.changes();
+        let mut told = self.neighbours.members();
+        loop {
+            let kind = tokio::select! {
+                notices = lane.notices(BATCH) => {
+                    let Ok(notices) = notices else { return too_slow() };
+                    self.metrics.relay.relayed(events(&notices));
+                    let notices = notices.into_iter().map(wire::notice).collect();
+                    holder_message::Kind::Notices(proto::Notices { notices })
+                }
+                Ok(()) = changes.changed() => {
+                    let members = self.neighbours.members();
+                    if members == told {
+                        continue;
+                    }
+                    told = members;
+                    holder_message::Kind::Members(greeting::members(&told))
+                }
+            };
+            tokio::select! {
+                sent = out.send(Ok(proto::HolderMessage { kind: Some(kind) })) => {
+                    if sent.is_err() {
+                        return End(LinkEnd::Lost, "the connection was lost".to_owned());
+                    }
+                }
+                () = lane.overflowed() => return too_slow(),
+            }
+        }
+    }
+}
+
+fn too_slow() -> End {
+    End(LinkEnd::TooSlow, "it does not take events as fast as they come".to_owned())
+}
+
+fn events(notices: &[Notice]) -> u64 {
+    notices.iter().filter(|notice| matches!(notice, Notice::Event { .. } | Notice::Replay { .. })).count() as u64
+}
+
+/// Reads the first message.
+async fn greeting(edge: &mut Streaming<proto::EdgeMessage>, peer: IpAddr) -> Result<Introduction, End> {
+    loop {
+        match said(edge).await? {
+            Some(edge_message::Kind::Greeting(greeting)) => return Ok(greeting::read_greeting(greeting, peer)?),
+            Some(edge_message::Kind::Orders(_)) => return Err(Malformed::new("orders", "before the greeting").into()),
+            None => {}
+        }
+    }
+}
+
+/// Passes on what the edge wants.
+async fn orders(lane: &Lane, edge: &mut Streaming<proto::EdgeMessage>) -> End {
+    let took = async {
+        loop {
+            match said(edge).await? {
+                Some(edge_message::Kind::Orders(orders)) => lane.order(wire::read_orders(orders)?),
+                Some(edge_message::Kind::Greeting(_)) => return Err(Malformed::new("greeting", "said twice").into()),
+                None => {}
+            }
+            if lane.asks() > MOST_ASKS {
+                return Err(End::from(Malformed::new("orders.orders", "asks for too many channels")));
+            }
+            // However fast they come, others have their turn.
+            tokio::task::yield_now().await;
+        }
+    };
+    let took: Result<std::convert::Infallible, End> = took.await;
+    match took {
+        Ok(never) => match never {},
+        Err(end) => end,
+    }
+}
+
+/// The next message; `None` if it is of a kind that is not known.
+async fn said(edge: &mut Streaming<proto::EdgeMessage>) -> Result<Option<edge_message::Kind>, End> {
+    match edge.message().await {
+        Ok(Some(message)) => Ok(message.kind),
+        Ok(None) => Err(End(LinkEnd::Lost, "the other node has closed it".to_owned())),
+        // What was read makes no sense, or is too large.
+        Err(status) if matches!(status.code(), Code::Internal | Code::OutOfRange | Code::Unimplemented) => {
+            Err(End(LinkEnd::Protocol, status.message().to_owned()))
+        }
+        Err(status) => Err(End(LinkEnd::Lost, status.message().to_owned())),
+    }
+}
+
+/// Waits until what was said last has got through and the edge has closed the connection, or it is too late for that.
+async fn last_words(call: Call, ended: oneshot::Receiver<()>) {
+    let Call { edge, out } = call;
+    drop(out);
+    let _ = timeout(LAST_WORDS, ended).await;
+    // A stream that is dropped before would be reset.
+    drop(edge);
+}
+
+/// Where calls of one connection come in.
+struct Gate {
+    secret: Option<Secret>,
+    calls: mpsc::Sender<Call>,
+    refused: mpsc::Sender<()>,
+}
+
+impl Gate {
+    fn lets_in(&self, request: &Request<Streaming<proto::EdgeMessage>>) -> bool {
+        let Some(secret) = &self.secret else { return true };
+        let given = request.metadata().get("authorization").map(MetadataValue::as_bytes);
+        given.and_then(|value| value.strip_prefix(b"Bearer ")).is_some_and(|given| secret.is(given))
+    }
+}
+
+#[tonic::async_trait]
+impl relay_server::Relay for Gate {
+    type LinkStream = std::pin::Pin<Box<dyn Stream<Item = Said> + Send>>;
+
+    async fn link(
+        &self,
+        request: Request<Streaming<proto::EdgeMessage>>,
+    ) -> Result<Response<Self::LinkStream>, Status> {
+        if !self.lets_in(&request) {
+            let _ = self.refused.try_send(());
+            return Err(Status::unauthenticated("no valid credential"));
+        }
+        let (out, mut messages) = mpsc::channel(1);
+        let call = Call { edge: request.into_inner(), out };
+        self.calls.try_send(call).map_err(|_| Status::resource_exhausted("one call for each connection"))?;
+        Ok(Response::new(Box::pin(poll_fn(move |cx| messages.poll_recv(cx)))))
+    }
+}

@@ -1,0 +1,319 @@
+//! Links that this node opens to others: it is the edge.
+
+use std::{io, net::SocketAddr, sync::Arc, task, time::Duration};
+
+use futures_util::stream::poll_fn;
+use hyper::client::conn::http2::SendRequest;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Status, Streaming, body::Body, metadata::MetadataValue};
+
+use super::{
+    super::{
+        door::{Door, OpenLink},
+        message::Order,
+    },
+    complaints::Complaints,
+    greeting::{self, Introduction, Refusal},
+    neighbours::{Clash, Neighbours, Seat},
+    proto::{self, edge_message, holder_message, relay_client::RelayClient},
+    tls::Tls,
+    transport::{Attentive, Connector, Heard, Tasks, Wire},
+    wire::{self, Malformed},
+};
+use crate::{
+    cluster::{NodeId, PeerAddress, Secret},
+    telemetry::{Metrics, relay::LinkEnd},
+};
+
+/// How long it may take to connect.
+const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long the other node may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Orders that are sent together.
+const BATCH: usize = 1_000;
+
+/// Bytes of orders that are sent together, unless one has more.
+const BATCH_BYTES: usize = 1024 * 1024;
+
+/// Bytes of what a holder says at once: more than any event that Redis passes on to subscribers by default (32 MB), and
+/// than may wait for a link.
+const LARGEST_MESSAGE: usize = 40 * 1024 * 1024;
+
+/// What is needed to open links.
+pub(super) struct Caller {
+    pub neighbours: Arc<Neighbours>,
+    pub door: Door,
+    pub connector: Connector,
+    pub tls: Option<Arc<Tls>>,
+    pub secret: Option<Secret>,
+    pub metrics: Arc<Metrics>,
+    pub complaints: Complaints,
+    /// Ends all links.
+    pub stop: CancellationToken,
+}
+
+/// Why there is no link at an address.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nobody answers, or not properly.
+    Unreachable(String),
+    /// Something there is set up differently.
+    Refused(String),
+    /// It is this process itself.
+    Yourself,
+    /// There is a link to this node already.
+    Linked(NodeId),
+    /// There is a link to an earlier process of this node, which ends now.
+    Soon,
+}
+
+/// A link that is about to be used.
+pub(super) struct Answered {
+    seat: Seat,
+    pub node: NodeId,
+    pub version: String,
+    out: mpsc::Sender<proto::EdgeMessage>,
+    holder: Streaming<proto::HolderMessage>,
+    stop: CancellationToken,
+    /// The connection ends with it.
+    _tasks: Tasks,
+}
+
+impl From<Malformed> for Failure {
+    fn from(malformed: Malformed) -> Self {
+        Self::Unreachable(format!("what it says makes no sense: {malformed}"))
+    }
+}
+
+fn late<E>(_: E) -> Failure {
+    Failure::Unreachable("it does not answer".to_owned())
+}
+
+impl Caller {
+    /// Connects to an address, where a node known by this host should be, and greets.
+    pub(super) async fn dial(&self, address: SocketAddr, host: Option<&str>) -> Result<Answered, Failure> {
+        let (tasks, heard, stop) = (Tasks::new(), Heard::now(), CancellationToken::new());
+        let wire = timeout(CONNECT_WITHIN, self.connect(address, host, heard.clone())).await.map_err(late)??;
+        let (out, holder) = timeout(ANSWER_WITHIN, self.call(wire, &tasks)).await.map_err(late)??;
+        let mut holder = holder;
+        let mut introduction = timeout(ANSWER_WITHIN, answer(&mut holder)).await.map_err(late)??;
+        // Others can get there too, most likely.
+        introduction.sender.address.get_or_insert(reachable(address));
+        let (node, version) = (introduction.sender.node.clone(), introduction.version.clone());
+        let seat = self.neighbours.claim(introduction, heard, stop.clone()).map_err(|clash| match clash {
+            Clash::Linked => Failure::Linked(node.clone()),
+            Clash::Soon => Failure::Soon,
+            Clash::Refused(refusal) => refused(refusal),
+        })?;
+        Ok(Answered { seat, node, version, out, holder, stop, _tasks: tasks })
+    }
+
+    async fn connect(&self, address: SocketAddr, host: Option<&str>, heard: Heard) -> Result<Box<dyn Wire>, Failure> {
+        let unreachable = |error: io::Error| Failure::Unreachable(error.to_string());
+        let wire = Attentive::new(self.connector.connect(address).await.map_err(unreachable)?, heard);
+        let Some(tls) = &self.tls else { return Ok(Box::new(wire)) };
+        tls.connect(wire, host).await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::Other => {
+                Failure::Refused(format!("TLS: {error} (CLUSTER_TLS_CA here, CLUSTER_TLS_CERT there)"))
+            }
+            _ => unreachable(error),
+        })
+    }
+
+    async fn call(
+        &self,
+        wire: Box<dyn Wire>,
+        tasks: &Tasks,
+    ) -> Result<(mpsc::Sender<proto::EdgeMessage>, Streaming<proto::HolderMessage>), Failure> {
+        let (requests, connection) = tasks
+            .client()
+            .handshake(TokioIo::new(wire))
+            .await
+            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        tasks.spawn(async move {
+            // Why it ended is found out by who uses the call.
+            let _ = connection.await;
+        });
+        let (out, mut messages) = mpsc::channel(4);
+        let greeting = edge_message::Kind::Greeting(self.neighbours.greeting());
+        let _ = out.send(proto::EdgeMessage { kind: Some(greeting) }).await;
+        let mut request = Request::new(poll_fn(move |cx| messages.poll_recv(cx)));
+        if let Some(secret) = &self.secret {
+            let bearer: MetadataValue<_> =
+                format!("Bearer {}", secret.expose()).parse().expect("a secret fits in a header");
+            request.metadata_mut().insert("authorization", bearer);
+        }
+        let origin = hyper::Uri::from_static("http://node");
+        let mut client =
+            RelayClient::with_origin(Requests(requests), origin).max_decoding_message_size(LARGEST_MESSAGE);
+        let response = client.link(request).await.map_err(|status| failure(&status))?;
+        Ok((out, response.into_inner()))
+    }
+
+    /// Lets the edge of this node use a link, until it ends: with the reason.
+    pub(super) async fn link(&self, answered: Answered) -> (LinkEnd, String) {
+        let Answered { seat, node, out, mut holder, stop, .. } = answered;
+        let Ok(open) = self.door.open(node).await else { return stopping() };
+        let end = tokio::select! {
+            end = hear(&open, &mut holder, &seat) => end,
+            end = self.order(&open, &out) => end,
+            () = stop.cancelled() => (LinkEnd::Lost, "another process has taken its place".to_owned()),
+            () = self.stop.cancelled() => stopping(),
+        };
+        open.close().await;
+        drop(seat);
+        self.metrics.relay.link_closed(end.0);
+        end
+    }
+
+    /// Sends what the edge wants.
+    async fn order(&self, open: &OpenLink, out: &mpsc::Sender<proto::EdgeMessage>) -> (LinkEnd, String) {
+        loop {
+            let mut orders = self.sendable(open.orders.take(BATCH).await).peekable();
+            while orders.peek().is_some() {
+                let (mut batch, mut bytes) = (Vec::new(), 0);
+                while let Some(order) = orders.next_if(|next| bytes == 0 || bytes + next.encoded_len() <= BATCH_BYTES) {
+                    bytes += order.encoded_len();
+                    batch.push(order);
+                }
+                let kind = edge_message::Kind::Orders(proto::Orders { orders: batch });
+                if out.send(proto::EdgeMessage { kind: Some(kind) }).await.is_err() {
+                    // Who hears knows why.
+                    std::future::pending::<()>().await;
+                }
+            }
+        }
+    }
+
+    /// Those that the other node would take.
+    fn sendable(&self, orders: Vec<(u64, Order)>) -> impl Iterator<Item = proto::Order> {
+        orders.into_iter().filter_map(|(ask, order)| {
+            if let Order::Hold(channel) | Order::Take(channel, _) = &order
+                && let Err(problem) = wire::check_channel(channel.as_str(), "channel")
+            {
+                if self.complaints.is_news("channel") {
+                    tracing::warn!(%problem, "a channel cannot be asked for at other nodes; nothing comes from it");
+                }
+                return None;
+            }
+            Some(wire::order(ask, order))
+        })
+    }
+}
+
+fn stopping() -> (LinkEnd, String) {
+    (LinkEnd::Stopping, "this node stops".to_owned())
+}
+
+fn reachable(address: SocketAddr) -> PeerAddress {
+    address.to_string().parse().expect("a socket's address is one of a peer")
+}
+
+/// Passes on what the holder says.
+async fn hear(open: &OpenLink, holder: &mut Streaming<proto::HolderMessage>, seat: &Seat) -> (LinkEnd, String) {
+    let nonsense = |malformed: Malformed| (LinkEnd::Protocol, malformed.to_string());
+    loop {
+        let message = match holder.message().await {
+            Ok(Some(message)) => message,
+            Ok(None) => return (LinkEnd::Lost, "the other node has closed it".to_owned()),
+            Err(status) => return end(&status),
+        };
+        match message.kind {
+            Some(holder_message::Kind::Notices(notices)) => match wire::read_notices(notices) {
+                Ok(notices) if notices.is_empty() => {}
+                Ok(notices) => {
+                    if open.hear(notices).await.is_err() {
+                        return stopping();
+                    }
+                }
+                Err(malformed) => return nonsense(malformed),
+            },
+            Some(holder_message::Kind::Members(members)) => match greeting::read_members(&members) {
+                Ok(members) => seat.told(members),
+                Err(malformed) => return nonsense(malformed),
+            },
+            Some(holder_message::Kind::Welcome(_)) => return nonsense(Malformed::new("welcome", "said twice")),
+            Some(holder_message::Kind::Refusal(_)) => return nonsense(Malformed::new("refusal", "after the welcome")),
+            None => {}
+        }
+    }
+}
+
+/// The holder's first message.
+async fn answer(holder: &mut Streaming<proto::HolderMessage>) -> Result<Introduction, Failure> {
+    loop {
+        let message = holder.message().await.map_err(|status| failure(&status))?;
+        let Some(message) = message else { return Err(Failure::Unreachable("it has closed the link".to_owned())) };
+        match message.kind {
+            Some(holder_message::Kind::Welcome(welcome)) => return Ok(greeting::read_welcome(welcome)?),
+            Some(holder_message::Kind::Refusal(refusal)) => return Err(refused(greeting::read_refusal(refusal))),
+            Some(holder_message::Kind::Notices(_)) => {
+                return Err(Malformed::new("notices", "before the welcome").into());
+            }
+            Some(holder_message::Kind::Members(_)) => {
+                return Err(Malformed::new("members", "before the welcome").into());
+            }
+            None => {}
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    match refusal.reason {
+        proto::refusal::Reason::Yourself => Failure::Yourself,
+        proto::refusal::Reason::Stopping => Failure::Unreachable("it is about to stop".to_owned()),
+        _ => Failure::Refused(refusal.text),
+    }
+}
+
+/// Why a call did not become a link.
+fn failure(status: &Status) -> Failure {
+    match status.code() {
+        Code::Unauthenticated => Failure::Refused("the secret is another one there (CLUSTER_SECRET)".to_owned()),
+        Code::Unimplemented => Failure::Refused("something else listens there (CLUSTER_PEERS)".to_owned()),
+        _ => Failure::Unreachable(describe(status)),
+    }
+}
+
+/// Why a link ended.
+fn end(status: &Status) -> (LinkEnd, String) {
+    let end = match status.code() {
+        Code::InvalidArgument | Code::Internal | Code::OutOfRange => LinkEnd::Protocol,
+        Code::Aborted => return (LinkEnd::Stopping, "the other node stops".to_owned()),
+        _ => LinkEnd::Lost,
+    };
+    (end, describe(status))
+}
+
+/// The innermost reason says most.
+fn describe(status: &Status) -> String {
+    let mut text = status.message().to_owned();
+    let mut source = std::error::Error::source(status);
+    while let Some(error) = source {
+        text = error.to_string();
+        source = error.source();
+    }
+    text
+}
+
+/// The connection, as the generated code wants to have it.
+pub(super) struct Requests(pub SendRequest<Body>);
+
+impl tower_service::Service<hyper::Request<Body>> for Requests {
+    type Response = hyper::Response<hyper::body::Incoming>;
+    type Error = hyper::Error;
+    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}

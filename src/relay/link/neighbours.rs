@@ -1,0 +1,265 @@
+//! The nodes that this one has links with, in either direction, and what they tell of others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    greeting::{self, Introduction, MOST_MEMBERS, Member, Refusal},
+    proto::{self, refusal::Reason},
+    transport::Heard,
+};
+use crate::cluster::{ClusterName, Incarnation, NodeId, PeerAddress};
+
+/// Links from other nodes that are served at a time.
+const MOST_INCOMING: usize = 2 * MOST_MEMBERS;
+
+/// Links from one process: one, and those that it found to be another address of this node.
+const MOST_OF_ONE: usize = 8;
+
+/// How long an address that nobody tells any more is tried after a link there was lost.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// A node to which this one has a link, and since when that runs.
+pub(in crate::relay) type Linked = BTreeMap<NodeId, Incarnation>;
+
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    own: Member,
+    cluster: ClusterName,
+    port: u16,
+    state: Mutex<State>,
+    linked: watch::Sender<Arc<Linked>>,
+    /// Counts changes.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    links_ever: u64,
+    incoming: HashMap<u64, Link>,
+    outgoing: HashMap<u64, (Link, Vec<Member>)>,
+    /// Addresses of lost links, and until when they are tried.
+    remembered: BTreeMap<PeerAddress, Instant>,
+}
+
+/// A link that is there.
+#[derive(Debug)]
+struct Link {
+    member: Member,
+    /// When something was last read from it.
+    heard: Heard,
+    /// Ends it.
+    stop: CancellationToken,
+}
+
+/// A link's entry among those that are there, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    neighbours: Arc<Neighbours>,
+    number: u64,
+}
+
+/// Why a node that welcomed this one gets no link.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Clash {
+    /// There is one to the same process, at another address.
+    Linked,
+    /// There is one to a process that seems to be gone, which now ends.
+    Soon,
+    /// It should not have.
+    Refused(Refusal),
+}
+
+impl Neighbours {
+    pub(super) fn new(own: Member, cluster: ClusterName, port: u16) -> Self {
+        Self {
+            own,
+            cluster,
+            port,
+            state: Mutex::default(),
+            linked: watch::Sender::default(),
+            changes: watch::Sender::default(),
+        }
+    }
+
+    pub(super) fn greeting(&self) -> proto::Greeting {
+        proto::Greeting {
+            sender: Some(greeting::member(&self.own)),
+            cluster: self.cluster.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            port: self.port.into(),
+            members: Some(greeting::members(&self.members())),
+        }
+    }
+
+    pub(super) fn welcome(&self) -> proto::Welcome {
+        proto::Welcome {
+            sender: Some(greeting::member(&self.own)),
+            cluster: self.cluster.to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            members: Some(greeting::members(&self.members())),
+        }
+    }
+
+    /// Whom this node can tell others of.
+    pub(super) fn members(&self) -> Vec<Member> {
+        let state = self.state.lock();
+        let links = state.incoming.values().chain(state.outgoing.values().map(|(link, _)| link));
+        let reachable = links.map(|link| &link.member).filter(|member| member.address.is_some());
+        // One entry for each node: the same of several, so that nothing seems to change.
+        let one_each: BTreeMap<&NodeId, &Member> =
+            reachable.collect::<BTreeSet<_>>().into_iter().map(|member| (&member.node, member)).collect();
+        one_each.into_values().take(MOST_MEMBERS).cloned().collect()
+    }
+
+    /// Changes whenever links come and go, or somebody tells of others.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// To whom there are links.
+    pub(super) fn linked(&self) -> watch::Receiver<Arc<Linked>> {
+        self.linked.subscribe()
+    }
+
+    /// A node has greeted.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        introduction: &Introduction,
+        heard: Heard,
+        stop: CancellationToken,
+    ) -> Result<Seat, Refusal> {
+        self.check(introduction)?;
+        let member = introduction.sender.clone();
+        let seat = {
+            let mut state = self.state.lock();
+            state.replace_silent(&member)?;
+            let of_same = state.incoming.values().filter(|link| link.member.node == member.node).count();
+            if state.incoming.len() >= MOST_INCOMING || of_same >= MOST_OF_ONE {
+                return Err(Refusal::new(Reason::TooMany, "this node has too many links"));
+            }
+            let number = state.next_number();
+            state.incoming.insert(number, Link { member, heard, stop });
+            Seat { neighbours: Arc::clone(self), number }
+        };
+        self.changed();
+        Ok(seat)
+    }
+
+    /// A node has welcomed this one.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        introduction: Introduction,
+        heard: Heard,
+        stop: CancellationToken,
+    ) -> Result<Seat, Clash> {
+        self.check(&introduction).map_err(Clash::Refused)?;
+        let member = introduction.sender;
+        let seat = {
+            let mut state = self.state.lock();
+            state.replace_silent(&member).map_err(Clash::Refused)?;
+            let same = state.outgoing.values().find(|(link, _)| link.member.node == member.node);
+            match same {
+                Some((link, _)) if link.member.incarnation == member.incarnation => return Err(Clash::Linked),
+                Some(_) => return Err(Clash::Soon),
+                None => {}
+            }
+            let number = state.next_number();
+            state.outgoing.insert(number, (Link { member, heard, stop }, introduction.members));
+            Seat { neighbours: Arc::clone(self), number }
+        };
+        self.changed();
+        Ok(seat)
+    }
+
+    fn check(&self, introduction: &Introduction) -> Result<(), Refusal> {
+        let other = &introduction.sender;
+        if introduction.cluster != self.cluster.as_str() {
+            let text = format!("the name of this cluster is {:?} (CLUSTER_NAME)", self.cluster.as_str());
+            Err(Refusal::new(Reason::OtherCluster, text))
+        } else if other.node != self.own.node {
+            Ok(())
+        } else if other.incarnation == self.own.incarnation {
+            Err(Refusal::new(Reason::Yourself, "this is the same process"))
+        } else {
+            Err(Refusal::new(Reason::SameName, format!("two nodes go by the name {} (CLUSTER_NODE_ID)", other.node)))
+        }
+    }
+
+    /// Addresses where there may be nodes to which there is no link.
+    pub(super) fn told(&self) -> BTreeSet<PeerAddress> {
+        let mut state = self.state.lock();
+        let now = Instant::now();
+        state.remembered.retain(|_, until| *until > now);
+        let linked: BTreeSet<&NodeId> = state.outgoing.values().map(|(link, _)| &link.member.node).collect();
+        let greeters = state.incoming.values().map(|link| &link.member);
+        let told = state.outgoing.values().flat_map(|(_, told)| told);
+        let unlinked =
+            greeters.chain(told).filter(|member| member.node != self.own.node && !linked.contains(&member.node));
+        let addresses = unlinked.filter_map(|member| member.address.as_ref());
+        addresses.chain(state.remembered.keys()).take(MOST_MEMBERS).cloned().collect()
+    }
+
+    fn changed(&self) {
+        let state = self.state.lock();
+        let linked: Linked =
+            state.outgoing.values().map(|(link, _)| (link.member.node.clone(), link.member.incarnation)).collect();
+        self.linked.send_if_modified(|known| {
+            let differs = **known != linked;
+            *known = Arc::new(linked);
+            differs
+        });
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+}
+
+impl State {
+    fn next_number(&mut self) -> u64 {
+        self.links_ever += 1;
+        self.links_ever
+    }
+
+    /// Ends the links with an earlier process of a node, unless it gives signs of life.
+    fn replace_silent(&self, member: &Member) -> Result<(), Refusal> {
+        let links = || self.incoming.values().chain(self.outgoing.values().map(|(link, _)| link));
+        let earlier =
+            || links().filter(|link| link.member.node == member.node && link.member.incarnation != member.incarnation);
+        if earlier().any(|link| !link.heard.is_silent() || link.member.incarnation > member.incarnation) {
+            let text = format!("there is a link with another node of the name {} (CLUSTER_NODE_ID)", member.node);
+            return Err(Refusal::new(Reason::SameName, text));
+        }
+        earlier().for_each(|link| link.stop.cancel());
+        Ok(())
+    }
+}
+
+impl Seat {
+    /// The other end of this link knows these.
+    pub(super) fn told(&self, members: Vec<Member>) {
+        if let Some((_, told)) = self.neighbours.state.lock().outgoing.get_mut(&self.number) {
+            *told = members;
+        }
+        self.neighbours.changed();
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        {
+            let mut state = self.neighbours.state.lock();
+            state.incoming.remove(&self.number);
+            let address = state.outgoing.remove(&self.number).and_then(|(link, _)| link.member.address);
+            if let Some(address) = address {
+                state.remembered.insert(address, Instant::now() + REMEMBERED);
+            }
+        }
+        self.neighbours.changed();
+    }
+}

@@ -1,0 +1,5 @@
+mod hostile;
+mod links;
+mod refusals;
+mod security;
+mod support;

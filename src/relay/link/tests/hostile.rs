@@ -1,0 +1,375 @@
+//! Nodes that do not keep to the rules, or programs that are no nodes.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::stream::poll_fn;
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::{Instant, timeout},
+};
+use tonic::{Code, Request, Response, Status, Streaming};
+
+use super::{
+    super::{
+        super::message::Notice,
+        call::Requests,
+        proto::{
+            self, EdgeMessage, HolderMessage, edge_message, holder_message, notice, order,
+            relay_client::RelayClient,
+            relay_server::{Relay, RelayServer},
+        },
+        transport::Tasks,
+    },
+    support::{Log, Net, Node, PATIENCE, plan, until},
+};
+
+/// An edge that says what a test wants.
+pub(super) struct Edge {
+    out: mpsc::Sender<EdgeMessage>,
+    holder: Streaming<HolderMessage>,
+    _tasks: Tasks,
+}
+
+impl Edge {
+    pub(super) async fn connect(stream: impl super::super::Wire, authorization: Option<&str>) -> Result<Self, Status> {
+        let tasks = Tasks::new();
+        let (requests, connection) = tasks.client().handshake(TokioIo::new(stream)).await.unwrap();
+        tasks.spawn(async move { drop(connection.await) });
+        let (out, mut messages) = mpsc::channel(64);
+        let mut request = Request::new(poll_fn(move |cx| messages.poll_recv(cx)));
+        if let Some(value) = authorization {
+            request.metadata_mut().insert("authorization", value.parse().unwrap());
+        }
+        let origin = hyper::Uri::from_static("http://node");
+        let response = RelayClient::with_origin(Requests(requests), origin).link(request).await?;
+        Ok(Self { out, holder: response.into_inner(), _tasks: tasks })
+    }
+
+    async fn to(node: &Node) -> Self {
+        Self::connect(TcpStream::connect(node.address).await.unwrap(), None).await.unwrap()
+    }
+
+    async fn says(&self, kind: edge_message::Kind) {
+        // Who closes the link may have done so already.
+        let _ = self.out.send(EdgeMessage { kind: Some(kind) }).await;
+    }
+
+    async fn greets(&mut self) {
+        self.says(edge_message::Kind::Greeting(greeting())).await;
+        let answer = self.holder.message().await.unwrap().unwrap();
+        assert!(matches!(answer.kind, Some(holder_message::Kind::Welcome(_))), "{answer:?}");
+    }
+
+    async fn orders(&self, orders: Vec<(u64, order::Kind)>) {
+        let orders = orders.into_iter().map(|(ask, kind)| proto::Order { ask, kind: Some(kind) }).collect();
+        self.says(edge_message::Kind::Orders(proto::Orders { orders })).await;
+    }
+
+    /// Waits until the link is closed; why.
+    async fn is_closed(&mut self) -> Option<Status> {
+        let closed = async {
+            loop {
+                match self.holder.message().await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return None,
+                    Err(status) => return Some(status),
+                }
+            }
+        };
+        timeout(PATIENCE, closed).await.expect("the link is closed")
+    }
+}
+
+fn greeting() -> proto::Greeting {
+    let sender = proto::Member { node: "edge".to_owned(), incarnation: 1, address: String::new() };
+    let (cluster, version) = ("test".to_owned(), "1".to_owned());
+    proto::Greeting { sender: Some(sender), cluster, version, port: 1, members: None }
+}
+
+fn hold(channel: &str) -> order::Kind {
+    order::Kind::Hold(proto::Hold { channel: channel.to_owned() })
+}
+
+fn take(from: Option<proto::Position>) -> order::Kind {
+    order::Kind::Take(proto::Take { channel: "timeline:public".to_owned(), round: 1, from, strict: false })
+}
+
+/// A link on which all is well stays so, whatever happens on others.
+struct Bystander {
+    node: Node,
+}
+
+impl Bystander {
+    async fn of(holder: &Node) -> Self {
+        let mut node = Node::start(plan("bystander")).await;
+        node.finds(&[holder.address]);
+        let link = node.link().await;
+        node.takes(&link, 1, "timeline:1").await;
+        Self { node }
+    }
+
+    async fn still_hears(mut self, holder: &Node) {
+        holder.bus.publish("timeline:1", "hello");
+        let heard = self.node.hears(|notice| matches!(notice, Notice::Event { .. })).await;
+        assert_eq!(heard.len(), 1);
+    }
+}
+
+/// What is said after the greeting closes the link, with this in the reason and in the log.
+async fn is_a_fault(kinds: Vec<edge_message::Kind>, reason: &str) {
+    let (log, _logging) = Log::start();
+    let holder = Node::start(plan("holder")).await;
+    let bystander = Bystander::of(&holder).await;
+    let mut edge = Edge::to(&holder).await;
+    edge.greets().await;
+    for kind in kinds {
+        edge.says(kind).await;
+    }
+    let status = edge.is_closed().await.expect("there is a reason");
+    assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
+    assert!(status.message().contains(reason), "{status:?}");
+    log.says(&["WARN", "node=edge", reason]).await;
+    holder.has_closed("protocol", 1).await;
+    bystander.still_hears(&holder).await;
+}
+
+fn orders(orders: Vec<(u64, order::Kind)>) -> edge_message::Kind {
+    let orders = orders.into_iter().map(|(ask, kind)| proto::Order { ask, kind: Some(kind) }).collect();
+    edge_message::Kind::Orders(proto::Orders { orders })
+}
+
+#[tokio::test]
+async fn a_second_greeting_closes_the_link() {
+    is_a_fault(vec![edge_message::Kind::Greeting(greeting())], "greeting").await;
+}
+
+#[tokio::test]
+async fn an_order_for_something_that_is_no_channel_for_events_closes_the_link() {
+    is_a_fault(vec![orders(vec![(1, hold("__keyspace@0__:*"))])], "order.hold.channel").await;
+    is_a_fault(vec![orders(vec![(1, hold("timeline:flodgatt:test"))])], "order.hold.channel").await;
+    is_a_fault(vec![orders(vec![(1, hold(""))])], "order.hold.channel").await;
+}
+
+#[tokio::test]
+async fn a_position_without_a_tick_closes_the_link() {
+    let position = proto::Position { tick: None, count: 1, check: None };
+    is_a_fault(vec![orders(vec![(1, take(Some(position)))])], "order.take.from.tick").await;
+}
+
+#[tokio::test]
+async fn too_many_orders_in_a_message_close_the_link() {
+    is_a_fault(vec![orders((0..10_001).map(|ask| (ask, hold("timeline:1"))).collect())], "too many entries").await;
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_closes_the_link() {
+    let large = "x".repeat(5 * 1024 * 1024);
+    is_a_fault(vec![orders(vec![(1, hold(&format!("timeline:{large}")))])], "too large").await;
+}
+
+#[tokio::test]
+async fn orders_before_the_greeting_close_the_connection() {
+    let (log, _logging) = Log::start();
+    let holder = Node::start(plan("holder")).await;
+    let mut edge = Edge::to(&holder).await;
+    edge.orders(vec![(1, hold("timeline:public"))]).await;
+    assert_eq!(edge.is_closed().await.expect("there is a reason").code(), Code::InvalidArgument);
+    log.says(&["WARN", "before the greeting"]).await;
+}
+
+#[tokio::test]
+async fn a_greeting_that_makes_no_sense_closes_the_connection() {
+    let holder = Node::start(plan("holder")).await;
+    let bystander = Bystander::of(&holder).await;
+    let member = |node: &str, address: &str| proto::Member {
+        node: node.to_owned(),
+        incarnation: 1,
+        address: address.to_owned(),
+    };
+    let members = |member| Some(proto::Members { members: vec![member] });
+    for (greeting, reason) in [
+        (proto::Greeting { sender: None, ..greeting() }, "greeting.sender"),
+        (proto::Greeting { sender: Some(member("", "")), ..greeting() }, "member.node"),
+        (proto::Greeting { sender: Some(member("a b", "")), ..greeting() }, "member.node"),
+        (proto::Greeting { sender: Some(member("a", "nowhere")), ..greeting() }, "member.address"),
+        (proto::Greeting { members: members(member("a", "nowhere")), ..greeting() }, "member.address"),
+        (proto::Greeting { port: 70_000, ..greeting() }, "greeting.port"),
+        (proto::Greeting { cluster: "x".repeat(1_000), ..greeting() }, "greeting.cluster"),
+    ] {
+        let mut edge = Edge::to(&holder).await;
+        edge.says(edge_message::Kind::Greeting(greeting)).await;
+        let status = edge.is_closed().await.expect("there is a reason");
+        assert!(status.message().contains(reason), "{status:?} is not about {reason}");
+    }
+    bystander.still_hears(&holder).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_greet_is_dropped_after_five_seconds() {
+    let net = Net::default();
+    let holder = Node::start(plan("holder").on(&net)).await;
+    let since = Instant::now();
+    let mut edge = Edge::connect(net.connect(holder.address).await.unwrap(), None).await.unwrap();
+    edge.is_closed().await;
+    assert!((4..7).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
+}
+
+#[tokio::test]
+async fn what_is_no_http_2_is_dropped() {
+    let holder = Node::start(plan("holder")).await;
+    let bystander = Bystander::of(&holder).await;
+    for rubbish in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\0\0\0\0\0\0",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrubbish that is no frame",
+    ] {
+        let mut stream = TcpStream::connect(holder.address).await.unwrap();
+        stream.write_all(rubbish.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
+        let _ = timeout(PATIENCE, reading).await.expect("the connection is closed");
+    }
+    bystander.still_hears(&holder).await;
+}
+
+#[tokio::test]
+async fn an_edge_that_never_reads_loses_its_link_and_nobody_else_does() {
+    let (log, _logging) = Log::start();
+    let holder = Node::start(plan("holder")).await;
+    let bystander = Bystander::of(&holder).await;
+    let mut edge = Edge::to(&holder).await;
+    edge.greets().await;
+    edge.orders(vec![(1, take(None))]).await;
+    while !matches!(
+        edge.holder.message().await.unwrap().unwrap().kind,
+        Some(holder_message::Kind::Notices(notices))
+            if notices.notices.iter().any(|one| matches!(one.kind, Some(notice::Kind::Taken(_))))
+    ) {}
+    let large = "x".repeat(1024 * 1024);
+    for _ in 0..64 {
+        holder.bus.publish("timeline:public", &large);
+        tokio::task::yield_now().await;
+    }
+    holder.has_closed("too_slow", 1).await;
+    log.says(&["WARN", "node=edge", "does not take events"]).await;
+    bystander.still_hears(&holder).await;
+}
+
+#[tokio::test]
+async fn kinds_of_messages_from_a_newer_version_are_skipped() {
+    let holder = Node::start(plan("holder")).await;
+    let mut edge = Edge::to(&holder).await;
+    edge.out.send(EdgeMessage { kind: None }).await.unwrap();
+    edge.greets().await;
+    edge.out.send(EdgeMessage { kind: None }).await.unwrap();
+    edge.says(edge_message::Kind::Orders(proto::Orders {
+        orders: vec![proto::Order { ask: 1, kind: None }, proto::Order { ask: 2, kind: Some(hold("timeline:public")) }],
+    }))
+    .await;
+    let is_held = |message: HolderMessage| match message.kind {
+        Some(holder_message::Kind::Notices(notices)) => {
+            notices.notices.iter().any(|one| matches!(&one.kind, Some(notice::Kind::Held(held)) if held.ask == 2))
+        }
+        _ => false,
+    };
+    while !is_held(edge.holder.message().await.unwrap().unwrap()) {}
+}
+
+/// A holder that says what a test wants, to everybody.
+struct Holder(Vec<HolderMessage>);
+
+#[tonic::async_trait]
+impl Relay for Holder {
+    type LinkStream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<HolderMessage, Status>> + Send>>;
+
+    async fn link(&self, request: Request<Streaming<EdgeMessage>>) -> Result<Response<Self::LinkStream>, Status> {
+        let (mut said, mut edge) = (self.0.clone().into_iter(), request.into_inner());
+        let mut has_greeted = false;
+        Ok(Response::new(Box::pin(poll_fn(move |cx| {
+            if !has_greeted {
+                has_greeted =
+                    std::task::ready!(futures_util::Stream::poll_next(std::pin::Pin::new(&mut edge), cx)).is_some();
+            }
+            said.next().map_or(std::task::Poll::Pending, |message| std::task::Poll::Ready(Some(Ok(message))))
+        }))))
+    }
+}
+
+async fn holder_that_says(kinds: Vec<holder_message::Kind>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let messages: Vec<_> = kinds.into_iter().map(|kind| HolderMessage { kind: Some(kind) }).collect();
+    tokio::spawn(async move {
+        let tasks = Arc::new(Tasks::new());
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(RelayServer::new(Holder(messages.clone())));
+            let connection = tasks.server().serve_connection(TokioIo::new(stream), service);
+            tasks.spawn(async move { drop(connection.await) });
+        }
+    });
+    address
+}
+
+fn welcome() -> holder_message::Kind {
+    let sender = proto::Member { node: "holder".to_owned(), incarnation: 1, address: String::new() };
+    let (cluster, version) = ("test".to_owned(), "9\nforged line".to_owned());
+    holder_message::Kind::Welcome(proto::Welcome { sender: Some(sender), cluster, version, members: None })
+}
+
+fn notices(kind: notice::Kind) -> holder_message::Kind {
+    holder_message::Kind::Notices(proto::Notices { notices: vec![proto::Notice { kind: Some(kind) }] })
+}
+
+#[tokio::test]
+async fn notices_that_make_no_sense_close_the_link_and_are_logged_once() {
+    let event = proto::Event { ask: 1, message: vec![0xff].into() };
+    for (said, reason) in [
+        (notices(notice::Kind::Event(event)), "notice.event.message"),
+        (notices(notice::Kind::Held(proto::Held { ask: 1, since: None })), "notice.held.since"),
+        (notices(notice::Kind::Replay(proto::Replay::default())), "notice.replay.tick"),
+        (welcome(), "welcome: said twice"),
+        (holder_message::Kind::Refusal(proto::Refusal::default()), "refusal: after the welcome"),
+    ] {
+        let (log, _logging) = Log::start();
+        let mut edge = Node::start(plan("edge")).await;
+        edge.finds(&[holder_that_says(vec![welcome(), said]).await]);
+        edge.link().await;
+        edge.closed().await;
+        // It is tried again.
+        edge.link().await;
+        edge.closed().await;
+        log.says(&["WARN", "link to a node lost", reason]).await;
+        assert_eq!(log.count(&["WARN", reason]), 1);
+        assert_eq!(log.count(&["forged line"]), log.count(&["linked to a node"]), "lines are made up");
+    }
+}
+
+#[tokio::test]
+async fn a_holder_that_relays_before_its_welcome_gets_no_link() {
+    let (log, _logging) = Log::start();
+    let edge = Node::start(plan("edge")).await;
+    edge.finds(&[holder_that_says(vec![notices(notice::Kind::Up(proto::Up {})), welcome()]).await]);
+    log.says(&["WARN", "no node answers", "notices: before the welcome"]).await;
+    assert!(edge.linked.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_accepts_and_says_nothing_is_tried_again() {
+    let (log, _logging) = Log::start();
+    let net = Net::default();
+    let (edge, _other) = (Node::start(plan("edge").on(&net)).await, Node::start(plan("other").on(&net)).await);
+    net.goes_silent(true);
+    edge.finds(&[([10, 0, 0, 2], 4_500).into()]);
+    log.says(&["WARN", "no node answers", "10.0.0.2:4500"]).await;
+    let tried = || net.connections.load(std::sync::atomic::Ordering::SeqCst);
+    let before = tried();
+    until(|| tried() >= before + 3).await;
+    // Not more often than is told.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(tried() < before + 60);
+    assert_eq!(log.count(&["WARN"]), 1);
+}

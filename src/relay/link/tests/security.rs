@@ -1,0 +1,200 @@
+//! Who is let in.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use super::{
+    hostile::Edge,
+    support::{Log, Node, Plan, plan},
+};
+use crate::cluster::TlsFiles;
+
+fn with_secret(node: &str, secret: &str) -> Plan {
+    let mut plan = plan(node);
+    plan.config.secret = Some(secret.parse().unwrap());
+    plan
+}
+
+#[tokio::test]
+async fn nodes_that_know_the_secret_are_linked() {
+    let (mut a, mut b) = (
+        Node::start(with_secret("a", "correct-horse-battery")).await,
+        Node::start(with_secret("b", "correct-horse-battery")).await,
+    );
+    a.finds(&[b.address]);
+    a.is_linked_to(&["b"]).await;
+    b.is_linked_to(&["a"]).await;
+}
+
+#[tokio::test]
+async fn a_node_with_another_secret_or_none_gets_no_link_and_is_told_the_variable() {
+    let b = Node::start(with_secret("b", "correct-horse-battery")).await;
+    for other in [with_secret("a", "correct-horse-batterz"), plan("a")] {
+        let (log, _logging) = Log::start();
+        let a = Node::start(other).await;
+        a.finds(&[b.address]);
+        log.says(&["WARN", "no link to a node", "CLUSTER_SECRET"]).await;
+        assert!(a.linked.borrow().is_empty() && b.linked.borrow().is_empty());
+        assert_eq!(log.count(&["correct-horse"]), 0);
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_secret_learns_nothing() {
+    let b = Node::start(with_secret("b", "correct-horse-battery")).await;
+    for given in [None, Some(""), Some("Bearer "), Some("Bearer correct-horse-batter"), Some("correct-horse-battery")] {
+        let stream = TcpStream::connect(b.address).await.unwrap();
+        let status = Edge::connect(stream, given).await.err().expect("it is refused");
+        assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "no valid credential"), "{given:?}");
+        assert!(status.details().is_empty());
+    }
+}
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("flodgatt-links-{:x}", fastrand::u64(..)));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// Writes what a node of this host has, replacing what is there.
+fn write(folder: &Path, node: &str, host: &str, issuer: &Issuer<'_, KeyPair>, believed: &str) -> TlsFiles {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([host.to_owned()]).unwrap().signed_by(&key, issuer).unwrap();
+    let file = |what: &str, content: &str| {
+        let (path, new) = (folder.join(format!("{node}-{what}.pem")), folder.join(format!("{node}-{what}.new")));
+        fs::write(&new, content).unwrap();
+        fs::rename(&new, &path).unwrap();
+        path
+    };
+    TlsFiles {
+        certificate: file("certificate", &certificate.pem()),
+        key: file("key", &key.serialize_pem()),
+        authorities: file("authorities", believed),
+    }
+}
+
+fn with_tls(node: &str, files: TlsFiles) -> Plan {
+    let mut plan = plan(node);
+    plan.config.peers = vec!["nodes.example:1".parse().unwrap()];
+    plan.config.tls = Some(files);
+    plan
+}
+
+#[tokio::test]
+async fn nodes_with_good_certificates_are_linked_in_both_directions() {
+    let (folder, ca) = (Folder::new(), authority());
+    let files = |node| write(&folder.0, node, "nodes.example", &ca, &ca.pem());
+    let (mut a, mut b) = (Node::start(with_tls("a", files("a"))).await, Node::start(with_tls("b", files("b"))).await);
+    a.finds_as("nodes.example", &[b.address]);
+    a.is_linked_to(&["b"]).await;
+    b.is_linked_to(&["a"]).await;
+}
+
+#[tokio::test]
+async fn a_holder_whose_certificate_is_for_another_host_or_by_another_authority_gets_no_link() {
+    let (folder, ca, stranger) = (Folder::new(), authority(), authority());
+    let a = Node::start(with_tls("a", write(&folder.0, "a", "nodes.example", &ca, &ca.pem()))).await;
+    for (node, host, issuer) in [("b", "elsewhere.example", &ca), ("c", "nodes.example", &stranger)] {
+        let (log, _logging) = Log::start();
+        let other = Node::start(with_tls(node, write(&folder.0, node, host, issuer, &ca.pem()))).await;
+        a.finds_as("nodes.example", &[other.address]);
+        log.says(&["WARN", "no link to a node", "CLUSTER_TLS_CA"]).await;
+        assert!(a.linked.borrow().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_edge_whose_certificate_is_for_another_host_or_by_another_authority_is_not_let_in() {
+    let (folder, ca, stranger) = (Folder::new(), authority(), authority());
+    let b = Node::start(with_tls("b", write(&folder.0, "b", "nodes.example", &ca, &ca.pem()))).await;
+    for (node, host, issuer) in [("a", "elsewhere.example", &ca), ("c", "nodes.example", &stranger)] {
+        let (log, _logging) = Log::start();
+        let other = Node::start(with_tls(node, write(&folder.0, node, host, issuer, &ca.pem()))).await;
+        other.finds_as("nodes.example", &[b.address]);
+        log.says(&["WARN", "CLUSTER_BIND is of no use", "TLS"]).await;
+        assert!(other.linked.borrow().is_empty() && b.linked.borrow().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_without_tls_is_not_let_in() {
+    let (log, _logging) = Log::start();
+    let (folder, ca) = (Folder::new(), authority());
+    let b = Node::start(with_tls("b", write(&folder.0, "b", "nodes.example", &ca, &ca.pem()))).await;
+    let a = Node::start(plan("a")).await;
+    a.finds(&[b.address]);
+    log.says(&["WARN", "CLUSTER_BIND is of no use", "TLS"]).await;
+    assert!(a.linked.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn renewed_certificates_count_without_a_restart() {
+    let (log, _logging) = Log::start();
+    let (folder, old, new) = (Folder::new(), authority(), authority());
+    let mut a = Node::start(with_tls("a", write(&folder.0, "a", "nodes.example", &new, &new.pem()))).await;
+    let mut b = Node::start(with_tls("b", write(&folder.0, "b", "nodes.example", &old, &old.pem()))).await;
+    a.finds_as("nodes.example", &[b.address]);
+    log.says(&["WARN", "no link to a node"]).await;
+    write(&folder.0, "b", "nodes.example", &new, &new.pem());
+    a.is_linked_to(&["b"]).await;
+    b.is_linked_to(&["a"]).await;
+    log.says(&["INFO", "read the certificates"]).await;
+}
+
+#[tokio::test]
+async fn certificates_that_became_rubbish_leave_those_before_in_force() {
+    let (log, _logging) = Log::start();
+    let (folder, ca) = (Folder::new(), authority());
+    let files = |node| write(&folder.0, node, "nodes.example", &ca, &ca.pem());
+    let of_b = files("b");
+    let (mut a, b) = (Node::start(with_tls("a", files("a"))).await, Node::start(with_tls("b", of_b.clone())).await);
+    fs::write(&of_b.certificate, "rubbish").unwrap();
+    a.finds_as("nodes.example", &[b.address]);
+    a.is_linked_to(&["b"]).await;
+    log.says(&["WARN", "CLUSTER_TLS_CERT", "those read before"]).await;
+}
+
+#[test]
+fn certificates_that_cannot_be_used_are_told_with_the_variable() {
+    let (folder, ca) = (Folder::new(), authority());
+    let good = write(&folder.0, "a", "nodes.example", &ca, &ca.pem());
+    let other = write(&folder.0, "b", "nodes.example", &ca, &ca.pem());
+    let empty = folder.0.join("empty.pem");
+    fs::write(&empty, "").unwrap();
+    let missing = folder.0.join("missing.pem");
+    for (files, variable) in [
+        (TlsFiles { certificate: missing.clone(), ..good.clone() }, "CLUSTER_TLS_CERT"),
+        (TlsFiles { certificate: empty.clone(), ..good.clone() }, "CLUSTER_TLS_CERT"),
+        (TlsFiles { key: missing.clone(), ..good.clone() }, "CLUSTER_TLS_KEY"),
+        (TlsFiles { key: good.certificate.clone(), ..good.clone() }, "CLUSTER_TLS_KEY"),
+        (TlsFiles { key: other.key, ..good.clone() }, "CLUSTER_TLS_KEY"),
+        (TlsFiles { authorities: missing, ..good.clone() }, "CLUSTER_TLS_CA"),
+        (TlsFiles { authorities: empty, ..good.clone() }, "CLUSTER_TLS_CA"),
+    ] {
+        let problem = super::super::Tls::load(&files, std::iter::empty()).err().expect("it cannot be used").to_string();
+        assert!(problem.starts_with(variable), "{problem}");
+    }
+}
