@@ -1,0 +1,103 @@
+//! What sessions got against what was published.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{
+    cluster::Cluster,
+    host::{Run, channel},
+};
+
+/// A subscription that is older than this has begun, if nothing is wrong.
+const BEGUN: Duration = Duration::from_secs(1);
+
+/// What was missing, and what was said of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// Places where events are missing though the channel went on before and after.
+    pub holes: usize,
+    /// Gaps that nodes have said.
+    pub gaps: usize,
+}
+
+/// The sum of the metrics that begin so.
+fn metric(run: &Run, series: &str) -> usize {
+    let page = run.metrics.page();
+    let lines = page.lines().filter(|line| line.starts_with(series));
+    lines.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<usize>().ok()).expect("a number")).sum()
+}
+
+/// Checks every run: no event twice, none out of order, none older than the subscription, no hole that was not said, and
+/// no link that was closed for what a node said.
+pub(super) fn verdict(cluster: &Cluster) -> Verdict {
+    let mut verdict = Verdict::default();
+    let mut add = |run: &Run| {
+        let (holes, gaps) = (holes(cluster, run), metric(run, "flodgatt_relay_gaps_total{"));
+        assert!(holes.len() <= gaps, "{gaps} gaps were said, and these are holes: {holes:#?}");
+        for reason in ["protocol", "too_slow"] {
+            let series = format!("flodgatt_relay_links_closed_total{{reason=\"{reason}\"}}");
+            assert_eq!(metric(run, &series), 0, "links were closed: {reason}");
+        }
+        verdict.holes += holes.len();
+        verdict.gaps += gaps;
+    };
+    cluster.buried.iter().for_each(&mut add);
+    for node in cluster.living() {
+        cluster.with(node, |run| add(run));
+    }
+    verdict
+}
+
+fn by_subscription(run: &Run) -> BTreeMap<(String, usize), Vec<usize>> {
+    let mut numbers: BTreeMap<(String, usize), Vec<usize>> = BTreeMap::new();
+    for (channel, subscription, number) in run.received.events.lock().iter() {
+        numbers.entry((channel.to_string(), *subscription)).or_default().push(*number);
+    }
+    numbers
+}
+
+/// Where events are missing, in words.
+fn holes(cluster: &Cluster, run: &Run) -> Vec<String> {
+    let received = by_subscription(run);
+    let mut holes = Vec::new();
+    for ((number, subscription), since) in &run.watched {
+        let channel = channel(*number);
+        let Some(numbers) = received.get(&(channel.clone(), *subscription)) else { continue };
+        for pair in numbers.windows(2) {
+            assert!(pair[0] < pair[1], "{channel}: {} after {}", pair[1], pair[0]);
+            if pair[1] > pair[0] + 1 {
+                let times = &cluster.published[*number];
+                let (from, to) = (times[pair[0] + 1], times[pair[1] - 1]);
+                let of = &run.name;
+                holes.push(format!("{of} lacks {} to {} of {channel}, {from:?} to {to:?}", pair[0] + 1, pair[1] - 1));
+            }
+        }
+        let published = cluster.published[*number][numbers[0]];
+        let older = since.saturating_sub(published);
+        assert!(older <= cluster.under_way, "{channel}: {} is {older:?} older than its subscription", numbers[0]);
+    }
+    holes
+}
+
+/// Every watcher has the last event of its channel.
+pub(super) fn assert_up_to_date(cluster: &Cluster) {
+    for node in cluster.living() {
+        let check = |run: &mut Run| {
+            let received = by_subscription(run);
+            let open: Vec<usize> = run.open().collect();
+            for number in open {
+                let ((_, subscription), since) =
+                    run.watched.range((number, 0)..(number + 1, 0)).next_back().expect("it is watched");
+                let Some(last) = cluster.published[number].last() else { continue };
+                let numbers = received.get(&(channel(number), *subscription));
+                let last_number = numbers.and_then(|numbers| numbers.last()).copied();
+                let expected = cluster.published[number].len() - 1;
+                assert!(
+                    *last < *since + BEGUN || last_number == Some(expected),
+                    "node {node}, {}: {last_number:?} of {expected}",
+                    channel(number)
+                );
+            }
+        };
+        cluster.with(node, check);
+    }
+}

@@ -1,0 +1,217 @@
+//! A simulated node and its connection to Redis.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::super::{edge::Edge, holder::Holder, log::Limits, position::Tick};
+use crate::{cluster::NodeId, domain::Channel, telemetry::Metrics, upstream::Sink};
+
+pub(super) const TICKS: &str = "ticks";
+
+/// What a node's clients would have got: channel and number of each event.
+#[derive(Default)]
+pub(super) struct Received {
+    pub events: Mutex<Vec<(String, u64)>>,
+    /// When each channel was watched first, and what time it is.
+    pub watched: Mutex<HashMap<Channel, Instant>>,
+    pub now: Mutex<Option<Instant>>,
+}
+
+impl Sink for Received {
+    fn receive(&self, channel: &str, message: &str, age: Duration) {
+        // As the delivery to sessions does.
+        let came_later =
+            self.watched.lock().get(channel).zip(*self.now.lock()).is_some_and(|(since, now)| *since > now - age);
+        if !age.is_zero() && came_later {
+            return;
+        }
+        let number =
+            message.split(' ').next().and_then(|number| number.parse().ok()).expect("events begin with a number");
+        self.events.lock().push((channel.to_owned(), number));
+    }
+
+    fn lagged(&self, _messages: u64) {}
+
+    fn connected(&self) {}
+}
+
+/// What comes from Redis.
+#[derive(Clone, Debug)]
+pub(super) enum News {
+    Message(Channel, Arc<str>),
+    Subscribed(u64),
+    Connected,
+    Broken,
+}
+
+/// A node's connection to Redis.
+#[derive(Default)]
+pub(super) struct Upstream {
+    pub is_up: bool,
+    /// What Redis sends, and when it arrives.
+    pub news: VecDeque<(Instant, News)>,
+    subscribed: HashSet<Channel>,
+    wanted: HashSet<Channel>,
+    /// Changes under way: when they take effect.
+    changes: VecDeque<(Instant, Vec<Channel>, Vec<Channel>, u64)>,
+    number: u64,
+}
+
+impl Upstream {
+    /// Something arrives later than everything before it.
+    pub(super) fn arrives(&mut self, at: Instant, news: News) {
+        let at = self.news.back().map_or(at, |(last, _)| at.max(*last));
+        self.news.push_back((at, news));
+    }
+
+    pub(super) fn publish(&mut self, channel: &Channel, message: &Arc<str>, at: Instant) {
+        if self.is_up && self.subscribed.contains(channel) {
+            self.arrives(at, News::Message(channel.clone(), Arc::clone(message)));
+        }
+    }
+
+    pub(super) fn change(&mut self, subscribe: Vec<Channel>, unsubscribe: Vec<Channel>, at: Instant) -> u64 {
+        self.number += 1;
+        self.wanted.extend(subscribe.iter().cloned());
+        for channel in &unsubscribe {
+            self.wanted.remove(channel);
+        }
+        let at = self.changes.back().map_or(at, |(last, ..)| at.max(*last));
+        self.changes.push_back((at, subscribe, unsubscribe, self.number));
+        self.number
+    }
+
+    /// Carries out what is due.
+    pub(super) fn advance(&mut self, now: Instant) {
+        while let Some((at, subscribe, unsubscribe, number)) = self.changes.pop_front_if(|(at, ..)| *at <= now) {
+            if self.is_up {
+                self.subscribed.extend(subscribe);
+                for channel in unsubscribe {
+                    self.subscribed.remove(&channel);
+                }
+                self.arrives(at, News::Subscribed(number));
+            }
+        }
+    }
+
+    pub(super) fn cut(&mut self, now: Instant) {
+        self.is_up = false;
+        self.subscribed.clear();
+        self.changes.clear();
+        self.arrives(now, News::Broken);
+    }
+
+    pub(super) fn restore(&mut self, now: Instant) {
+        self.is_up = true;
+        self.subscribed.clone_from(&self.wanted);
+        self.changes.clear();
+        self.arrives(now, News::Subscribed(self.number));
+        self.arrives(now, News::Connected);
+    }
+}
+
+/// One run of a node.
+pub(super) struct Node {
+    pub id: NodeId,
+    pub holder: Holder,
+    pub edge: Edge,
+    pub upstream: Upstream,
+    pub received: Arc<Received>,
+    pub metrics: Arc<Metrics>,
+    /// Until when the process is stopped.
+    pub asleep_until: Option<Instant>,
+    pub reviewed: Instant,
+    pub settled: Instant,
+    pub ticked: Instant,
+    /// Ticks under way to Redis.
+    pub publishing: VecDeque<(Instant, Tick)>,
+    /// What is watched, and since when.
+    pub watched: HashMap<Channel, Instant>,
+}
+
+impl Node {
+    pub(super) fn new(id: NodeId, incarnation: u64, now: Instant) -> Self {
+        let (received, metrics) = (Arc::<Received>::default(), Arc::<Metrics>::default());
+        let limits = Limits { age: Duration::from_secs(60), bytes: 64 * 1024 * 1024 };
+        let mut upstream = Upstream::default();
+        upstream.change(vec![Channel::named(TICKS)], Vec::new(), now);
+        upstream.restore(now);
+        Self {
+            id,
+            holder: Holder::new(incarnation, limits),
+            edge: Edge::new(Arc::clone(&received) as Arc<dyn Sink>, Arc::clone(&metrics)),
+            upstream,
+            received,
+            metrics,
+            asleep_until: None,
+            reviewed: now,
+            settled: now,
+            ticked: now,
+            publishing: VecDeque::new(),
+            watched: HashMap::new(),
+        }
+    }
+
+    pub(super) fn is_awake(&self, now: Instant) -> bool {
+        self.asleep_until.is_none_or(|until| until <= now)
+    }
+
+    pub(super) fn watch(&mut self, channel: Channel, now: Instant) {
+        self.watched.insert(channel.clone(), now);
+        self.received.watched.lock().insert(channel.clone(), now);
+        self.edge.want(vec![channel], now);
+    }
+
+    /// Takes what has arrived from Redis.
+    pub(super) fn take_news(&mut self, now: Instant) {
+        *self.received.now.lock() = Some(now);
+        self.upstream.advance(now);
+        while let Some((_, news)) = self.upstream.news.pop_front_if(|(at, _)| *at <= now) {
+            match news {
+                News::Message(channel, message) if channel.as_str() == TICKS => {
+                    self.holder.ticked(message.parse().expect("only ticks are published here"), now);
+                }
+                News::Message(channel, message) => self.holder.received(channel.as_str(), &message, now),
+                News::Subscribed(change) => self.holder.subscribed(change),
+                News::Connected => self.holder.connected(),
+                News::Broken => self.holder.broken(),
+            }
+        }
+    }
+
+    /// Does what its timers are for.
+    pub(super) fn take_time(&mut self, now: Instant, delay: Duration) {
+        let since = |time: Instant| now.duration_since(time);
+        if since(self.ticked) >= Duration::from_secs(1)
+            || (self.holder.wants_tick() && since(self.ticked).as_millis() >= 2)
+        {
+            self.ticked = now;
+            let tick = self.holder.next_tick();
+            if self.upstream.is_up {
+                self.publishing.push_back((now + delay, tick));
+            }
+        }
+        if since(self.settled) >= Duration::from_millis(100) {
+            self.settled = now;
+            self.edge.settle(now);
+        }
+        if since(self.reviewed) >= Duration::from_secs(1) {
+            if since(self.reviewed) > Duration::from_secs(2) {
+                self.edge.has_slept(now);
+            }
+            self.reviewed = now;
+            self.edge.review(now);
+        }
+    }
+
+    pub(super) fn place_orders(&mut self, at: Instant) {
+        let upstream = &mut self.upstream;
+        self.holder.place_orders(|subscribe, unsubscribe| upstream.change(subscribe, unsubscribe, at));
+    }
+}
