@@ -1,6 +1,6 @@
 //! The only place that wires the parts together.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use tokio::{
@@ -9,16 +9,18 @@ use tokio::{
 };
 
 use crate::{
+    cluster::ClusterConfig,
     config::Config,
     delivery::Delivery,
     domain::CloseReason,
-    http::{BoundListener, ListenAddress, Parts, Service, TrustedProxies},
+    http::{BoundListener, Pages, Parts, Service, TrustedProxies},
     hub::Hub,
     lifecycle::Lifecycle,
-    relay, session,
+    relay::{self, Member},
+    session,
     store::{Database, Postgres, Store},
     telemetry::{Metrics, Reminder},
-    upstream::{Embedded, Redis, Upstream},
+    upstream::{Bus, Embedded, Redis, Sink, Upstream},
 };
 
 /// How long sessions may take to end once they were told to.
@@ -34,6 +36,7 @@ pub struct Server {
     /// Where clients connect, with the port that was found free.
     pub address: String,
     hub: Arc<Hub>,
+    member: Option<Member>,
     lifecycle: Lifecycle,
 }
 
@@ -44,6 +47,8 @@ struct Assembly {
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
     delivery: Delivery,
+    /// What the node is to its cluster, if it is in one.
+    member: Option<Member>,
 }
 
 impl Assembly {
@@ -51,18 +56,32 @@ impl Assembly {
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
         let store = Arc::new(store);
         let delivery = Delivery::new(Arc::clone(&hub), Arc::clone(&store), Arc::clone(&metrics), &lifecycle);
-        Self { hub, store, metrics, lifecycle, delivery }
+        Self { hub, store, metrics, lifecycle, delivery, member: None }
+    }
+
+    /// Makes the node one of a cluster.
+    async fn join(mut self, config: &ClusterConfig) -> Result<Self, relay::ListenError> {
+        self.member = Some(Member::new(config.clone(), Arc::clone(&self.metrics)).await?);
+        Ok(self)
+    }
+
+    /// What takes the events that upstream receives.
+    fn sink(&self) -> Arc<dyn Sink> {
+        self.member.as_ref().map_or_else(|| Arc::new(self.delivery.clone()) as Arc<dyn Sink>, Member::sink)
     }
 
     fn listen(
-        self,
+        mut self,
         upstream: Upstream,
         listener: BoundListener,
         trusted_proxies: TrustedProxies,
-        front_page: Option<String>,
-    ) -> Server {
+        pages: Option<Pages>,
+    ) -> anyhow::Result<Server> {
         let upstream = Arc::new(upstream);
-        relay::start(&self.hub, &upstream, &self.lifecycle);
+        match &mut self.member {
+            Some(member) => member.start(&self.hub, &upstream, Arc::new(self.delivery.clone()), &self.lifecycle)?,
+            None => relay::start(&self.hub, &upstream, &self.lifecycle),
+        }
         let lifecycle = self.lifecycle.clone();
         self.lifecycle.spawn("news of slow clients", async move {
             tokio::select! {
@@ -77,12 +96,12 @@ impl Assembly {
             upstream: upstream.state(),
             lifecycle: self.lifecycle.clone(),
             trusted_proxies,
-            front_page,
+            pages,
         });
         let address = listener.address();
         tracing::info!(address, version = env!("CARGO_PKG_VERSION"), "listening");
         self.lifecycle.spawn_essential("listener", listener.serve(service, self.lifecycle.clone()));
-        Server { upstream, address, hub: self.hub, lifecycle: self.lifecycle }
+        Ok(Server { upstream, address, hub: self.hub, member: self.member, lifecycle: self.lifecycle })
     }
 }
 
@@ -93,10 +112,13 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     let metrics = Arc::new(Metrics::default());
     let database = Database::new(&config.database, Arc::clone(&metrics));
     let store = Store::Postgres(Postgres::new(database.clone(), &lifecycle));
-    let assembly = Assembly::new(store, Arc::clone(&metrics), lifecycle.clone());
-    let sink = Arc::new(assembly.delivery.clone());
+    let mut assembly = Assembly::new(store, Arc::clone(&metrics), lifecycle.clone());
+    if let Some(cluster) = &config.cluster {
+        assembly = assembly.join(cluster).await?;
+    }
     // Whoever gives up here stops the tasks first: they would miss what they serve.
-    let redis = Redis::start(config.redis.clone(), sink, metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
+    let redis =
+        Redis::start(config.redis.clone(), assembly.sink(), metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
     let upstream = Upstream::Redis(Box::new(redis));
     let ready = async {
         tokio::join!(upstream.ready(), database_ready(&database, &config.database.user));
@@ -110,21 +132,28 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
         () = ready => {}
     }
     let listener = config.listen.bind().await.inspect_err(|_| lifecycle.stop())?;
-    Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None)))
+    assembly
+        .listen(upstream, listener, config.trusted_proxies.clone(), None)
+        .inspect_err(|_| lifecycle.stop())
+        .map(Some)
 }
 
-/// Starts a server that publishes to itself.
+/// Starts a server whose events come from this process: alone, or as a node of a cluster.
 pub async fn start_embedded(
-    listen: &ListenAddress,
+    listener: BoundListener,
     accounts: crate::store::Embedded,
-    front_page: String,
+    bus: &Arc<Bus>,
+    pages: Pages,
+    cluster: Option<&ClusterConfig>,
 ) -> anyhow::Result<Server> {
-    let listener = listen.bind().await?;
-    let assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), Lifecycle::new());
-    let sink = Arc::new(assembly.delivery.clone());
-    let embedded = Embedded::start(&Arc::default(), sink, Arc::clone(&assembly.metrics), &assembly.lifecycle);
+    let lifecycle = Lifecycle::new();
+    let mut assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), lifecycle.clone());
+    if let Some(cluster) = cluster {
+        assembly = assembly.join(cluster).await?;
+    }
+    let embedded = Embedded::start(bus, assembly.sink(), Arc::clone(&assembly.metrics), &lifecycle);
     let upstream = Upstream::Embedded(embedded);
-    Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(front_page)))
+    assembly.listen(upstream, listener, TrustedProxies::default(), Some(pages)).inspect_err(|_| lifecycle.stop())
 }
 
 /// Waits until the database takes connections. What it waits for is told at once, and then once a minute.
@@ -180,19 +209,56 @@ impl Server {
     /// time, it ends at once.
     pub async fn serve_until(self, stop: &mut StopSignal) -> anyhow::Result<()> {
         tokio::select! {
-            () = stop.received() => tracing::info!(sessions = self.hub.sessions(), "stopping"),
+            () = stop.received() => self.hand_over(stop).await?,
             () = self.lifecycle.stopping() => {}
         }
-        self.lifecycle.stop();
-        self.hub.close_all(CloseReason::Restart);
         tokio::select! {
-            in_time = self.lifecycle.ended(STOP_LIMIT) => if !in_time {
-                tracing::warn!(tasks = self.lifecycle.tasks(), "not everything ended in time; what was left is cut off");
-            },
+            () = self.end() => {}
             () = stop.received() => anyhow::bail!("told to stop twice; sessions were cut off"),
         }
         anyhow::ensure!(!self.lifecycle.has_failed(), "a part that the server needs has failed");
         tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl Server {
+    /// Ends all sessions and tasks; what takes too long is left as it is.
+    pub async fn end(&self) {
+        self.lifecycle.stop();
+        self.hub.close_all(CloseReason::Restart);
+        if !self.lifecycle.ended(STOP_LIMIT).await {
+            tracing::warn!(tasks = self.lifecycle.tasks(), "not everything ended in time; what was left is cut off");
+        }
+    }
+
+    /// Where it listens for other nodes; `None` if it is alone.
+    pub fn relay_address(&self) -> Option<SocketAddr> {
+        self.member.as_ref().map(Member::address)
+    }
+
+    /// How many clients are connected.
+    pub fn sessions(&self) -> usize {
+        self.hub.sessions()
+    }
+
+    /// Lets other nodes take over what this one holds for them, before it [ends](Self::end).
+    pub async fn leave(&self) {
+        if let Some(member) = &self.member
+            && !member.leave().await
+        {
+            tracing::warn!("other nodes did not take over everything in time");
+        }
+    }
+
+    /// Leaves the cluster, unless it is told to stop a second time.
+    async fn hand_over(&self, stop: &mut StopSignal) -> anyhow::Result<()> {
+        tracing::info!(sessions = self.hub.sessions(), "stopping");
+        tokio::select! {
+            () = self.leave() => {}
+            () = stop.received() => anyhow::bail!("told to stop twice; other nodes must do without a hand-over"),
+            () = self.lifecycle.stopping() => {}
+        }
         Ok(())
     }
 }

@@ -1,6 +1,13 @@
 //! Tasks and their end: everything that runs beside the caller is spawned here, and everything stops here.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -9,7 +16,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub struct Lifecycle {
     tasks: TaskTracker,
     stop: CancellationToken,
-    failed: Arc<std::sync::atomic::AtomicBool>,
+    failed: Arc<AtomicBool>,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Lifecycle {
@@ -66,7 +74,12 @@ impl Lifecycle {
 
     /// Whether an essential task ended before the stop.
     pub fn has_failed(&self) -> bool {
-        self.failed.load(std::sync::atomic::Ordering::Acquire)
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Lets the tasks be dropped as they stand, without a stop, as in the crash of a process: that is no failure.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
     }
 }
 
@@ -87,9 +100,9 @@ struct EssentialTask {
 
 impl Drop for EssentialTask {
     fn drop(&mut self) {
-        if !self.lifecycle.is_stopping() {
+        if !self.lifecycle.is_stopping() && !self.lifecycle.abandoned.load(Ordering::Acquire) {
             tracing::error!(task = self.name, "a task that the server needs has ended; stopping");
-            self.lifecycle.failed.store(true, std::sync::atomic::Ordering::Release);
+            self.lifecycle.failed.store(true, Ordering::Release);
             self.lifecycle.stop();
         }
     }
@@ -113,6 +126,17 @@ mod tests {
         lifecycle.spawn_essential("broken", async { panic!("on purpose") });
         lifecycle.stopping().await;
         assert!(lifecycle.has_failed());
+    }
+
+    #[test]
+    fn essential_tasks_that_are_abandoned_and_dropped_are_no_failure() {
+        let lifecycle = Lifecycle::new();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let _inside = runtime.enter();
+        lifecycle.spawn_essential("endless", std::future::pending());
+        lifecycle.abandon();
+        runtime.shutdown_timeout(Duration::from_secs(10));
+        assert_eq!((lifecycle.tasks(), lifecycle.has_failed(), lifecycle.is_stopping()), (0, false, false));
     }
 
     #[tokio::test]

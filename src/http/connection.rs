@@ -259,7 +259,7 @@ mod tests {
             upstream: tokio::sync::watch::channel(LinkState::Up).1,
             lifecycle: Lifecycle::new(),
             trusted_proxies: TrustedProxies::default(),
-            front_page: None,
+            pages: None,
         })
     }
 

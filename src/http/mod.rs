@@ -7,6 +7,7 @@ mod credentials;
 mod event_source;
 mod handshake;
 mod listener;
+mod pages;
 mod query;
 mod route;
 mod service;
@@ -14,4 +15,5 @@ mod web_socket;
 
 pub use client_address::TrustedProxies;
 pub use listener::{BoundListener, ListenAddress, ListenError};
+pub use pages::Pages;
 pub use service::{Parts, Service};

@@ -20,7 +20,7 @@ use hyper::{
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use super::{TrustedProxies, answer, connection::Connection, event_source, handshake, route::Route, web_socket};
+use super::{Pages, TrustedProxies, answer, connection::Connection, event_source, handshake, route::Route, web_socket};
 use crate::{
     domain::{Refusal, Transport, Viewer},
     hub::{Hub, SessionHandle},
@@ -55,8 +55,8 @@ pub struct Parts {
     pub lifecycle: Lifecycle,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
-    /// A page for `/`, if there is to be one.
-    pub front_page: Option<String>,
+    /// What is answered besides, if anything is.
+    pub pages: Option<Pages>,
 }
 
 /// The public API. Cheap to clone.
@@ -94,11 +94,9 @@ async fn answer(State(parts): State<Arc<Parts>>, request: Request) -> Response {
         Route::Health if reads => health(&parts.upstream.borrow()),
         Route::Metrics if reads => metrics(&parts),
         Route::Favicon if reads => answer::empty(StatusCode::NOT_FOUND),
-        _ => match &parts.front_page {
-            Some(page) if reads && request.uri().path() == "/" => {
-                answer::text(StatusCode::OK, HeaderValue::from_static("text/html; charset=utf-8"), page.clone())
-            }
-            _ => answer::refusal(Refusal::UnknownChannel),
+        _ => match parts.pages.as_ref().and_then(|pages| pages.answer(&request.into_parts().0)) {
+            Some(page) => page.await,
+            None => answer::refusal(Refusal::UnknownChannel),
         },
     }
 }

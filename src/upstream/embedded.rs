@@ -116,6 +116,11 @@ impl Embedded {
         *changes
     }
 
+    /// What it is subscribed at now.
+    pub fn channels(&self) -> Vec<Channel> {
+        self.subscriber.subscribed.lock().iter().cloned().collect()
+    }
+
     /// Waits until somebody opens a stream; once for several that are opened before this is called again.
     pub async fn opened(&self) {
         self.subscriber.opened.notified().await;
