@@ -2,6 +2,9 @@
 
 mod support;
 
+#[path = "demo/nodes.rs"]
+mod nodes;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -110,25 +113,37 @@ async fn a_taken_port_is_said_with_the_option_that_changes_it() {
 
 #[tokio::test]
 async fn the_page_moves_and_fits_in_a_browser() {
+    let (busy, quiet) =
+        (Demo::start(&["--port", "0", "--rate", "10"]), Demo::start(&["--port", "0", "--rate", "0.01"]));
+    let (of_busy, of_quiet) = (busy.address_and_token().await.0, quiet.address_and_token().await.0);
+    look_at(&[&of_busy, &of_quiet], "demo_page.mjs", &busy.folder).await;
+}
+
+#[tokio::test]
+async fn the_page_of_a_cluster_counts_nothing_lost_or_doubled_while_its_buttons_kill_and_add_nodes() {
+    let demo = Demo::start(&["--port", "0", "--rate", "5", "--nodes", "3"]);
+    look_at(&[&demo.address_and_token().await.0], "demo_cluster.mjs", &demo.folder).await;
+}
+
+/// Has a script look at pages in a browser, if there is one.
+async fn look_at(addresses: &[&str], script: &str, home: &Folder) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser");
     let chromium = match browser(&folder) {
         Ok(chromium) => chromium,
         Err(missing) => {
             // Past the test's own capture: nobody must think that it was looked at.
-            writeln!(std::io::stderr(), "SKIPPED: no browser looked at the demo's page: {missing}").unwrap();
+            let skipped = format!("SKIPPED: {script}: no browser looked at the demo's page: {missing}\n");
+            std::io::stderr().write_all(skipped.as_bytes()).unwrap();
             return;
         }
     };
-    let (busy, quiet) =
-        (Demo::start(&["--port", "0", "--rate", "10"]), Demo::start(&["--port", "0", "--rate", "0.01"]));
-    let (of_busy, of_quiet) = (busy.address_and_token().await.0, quiet.address_and_token().await.0);
     let shots = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("demo");
     std::fs::create_dir_all(&shots).unwrap();
     let mut command = Command::new("node");
-    command.current_dir(&folder).arg("demo_page.mjs");
-    command.args([of_busy, of_quiet].map(|address| format!("http://{address}/"))).arg(chromium).arg(&shots);
+    command.current_dir(&folder).arg(script);
+    command.args(addresses.iter().map(|address| format!("http://{address}/"))).arg(chromium).arg(&shots);
     // The browser leaves things in its home.
-    command.env("HOME", busy.folder.path());
+    command.env("HOME", home.path());
     let process = Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()));
     let said = Arc::<Mutex<Vec<String>>>::default();
     let (lines, errors) = (Arc::clone(&said), Arc::clone(&said));

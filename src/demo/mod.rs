@@ -1,14 +1,17 @@
-//! A complete server in one process, with traffic to look at: no Redis, no PostgreSQL, no Mastodon.
+//! A complete server in one process, or a cluster of them, with traffic to look at: no Redis, no PostgreSQL, no Mastodon.
 
+mod api;
+mod nodes;
+mod page;
 mod pictures;
 mod render;
 mod statuses;
+mod traffic;
 mod words;
 
-use std::time::{Duration, SystemTime};
+use std::{sync::Arc, time::Duration};
 
 use clap::Args;
-use serde_json::json;
 
 use crate::{
     app,
@@ -20,36 +23,38 @@ use crate::{
     http::{ListenAddress, ListenError},
     store,
     telemetry::logs::{self, LogConfig, LogLevel},
-    upstream::Upstream,
 };
-use statuses::{Cast, Post};
+use nodes::Nodes;
+use traffic::{NUMBERED, Traffic};
 
 /// Opens everything in the demo, and nothing elsewhere.
 const TOKEN: &str = "demo-token";
 
-/// A list that the demo account owns.
+/// A list that the demo account owns, besides those with numbers.
 const LIST: i64 = 1;
-
-/// What whoever opens a stream sees at once, however slow the traffic is.
-const WELCOME_POSTS: u32 = 5;
-
-/// The pause between them: all are there within a second, and none before the stream is open.
-const WELCOME_PAUSE: Duration = Duration::from_millis(150);
 
 /// How the demo runs.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Port to listen on [default: the variable PORT, or 4000]
+    /// Port to listen on; further nodes take the next ones that are free [default: the variable PORT, or 4000]
     #[arg(long)]
     port: Option<u16>,
     /// Statuses and other happenings per second
     #[arg(long, default_value_t = 2.0, value_parser = pace)]
     rate: f64,
+    /// Nodes of the cluster to show, each one a server with a port of its own; 1 is a server without a cluster
+    #[arg(long, default_value_t = 1, value_parser = nodes)]
+    nodes: usize,
 }
 
 fn pace(text: &str) -> Result<f64, String> {
     let rate: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
     if (0.01..=1000.0).contains(&rate) { Ok(rate) } else { Err("choose between 0.01 and 1000".to_owned()) }
+}
+
+fn nodes(text: &str) -> Result<usize, String> {
+    let nodes: usize = text.parse().map_err(|_| format!("{text:?} is not a whole number"))?;
+    if (1..=nodes::MOST).contains(&nodes) { Ok(nodes) } else { Err(format!("choose between 1 and {}", nodes::MOST)) }
 }
 
 /// Runs until told to stop.
@@ -61,23 +66,59 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         (_, address) => address,
     };
     app::raise_file_limit();
-    let mut stop = app::StopSignal::listen()?;
-    let server = app::start_embedded(&listen, accounts(), page()).await.map_err(explain)?;
-    print_greeting(&server.address);
-    let upstream = std::sync::Arc::clone(&server.upstream);
-    let lifecycle = server.lifecycle().clone();
+    let stop = app::StopSignal::listen()?;
+    let pause = Duration::from_secs_f64(1.0 / options.rate);
+    match options.nodes {
+        1 => run_alone(&listen, pause, stop).await,
+        nodes => run_cluster(listen, nodes, pause, stop).await,
+    }
+}
+
+async fn run_alone(listen: &ListenAddress, pause: Duration, mut stop: app::StopSignal) -> anyhow::Result<()> {
+    let listener = listen.bind().await.map_err(explain)?;
+    let traffic = Traffic::default();
+    let server = app::start_embedded(listener, accounts(), traffic.bus(), api::front_page(), None).await?;
+    print_greeting(&server.address, &[]);
+    let (upstream, lifecycle) = (Arc::clone(&server.upstream), server.lifecycle().clone());
     server.lifecycle().spawn_essential("demo traffic", async move {
         tokio::select! {
-            () = publish(&upstream, Duration::from_secs_f64(1.0 / options.rate)) => {}
+            ((), ()) = async { tokio::join!(traffic.talk(pause), traffic.welcome(&upstream)) } => {}
             () = lifecycle.stopping() => {}
         }
     });
     server.serve_until(&mut stop).await
 }
 
-fn explain(error: anyhow::Error) -> anyhow::Error {
-    let taken = error.downcast_ref::<ListenError>().is_some_and(ListenError::is_taken);
-    if taken { anyhow::anyhow!("{error}, such as --port 4010") } else { error }
+async fn run_cluster(
+    listen: ListenAddress,
+    count: usize,
+    pause: Duration,
+    mut stop: app::StopSignal,
+) -> anyhow::Result<()> {
+    let traffic = Arc::<Traffic>::default();
+    let nodes = Nodes::new(listen, Arc::clone(&traffic))?;
+    for _ in 0..count {
+        nodes.add().await.map_err(|refused| match refused {
+            nodes::Refused::Failed(error) => error,
+            refused => refused.into(),
+        })?;
+    }
+    let addresses = nodes.addresses();
+    print_greeting(addresses.first().map_or("", |(_, address)| address), &addresses);
+    tokio::select! {
+        () = stop.received() => {}
+        name = nodes.failed() => anyhow::bail!("a part of {name} has failed"),
+        ((), ()) = async { tokio::join!(traffic.talk(pause), traffic.count()) } => {}
+    }
+    tokio::select! {
+        () = nodes.end() => Ok(()),
+        () = stop.received() => anyhow::bail!("told to stop twice; sessions were cut off"),
+    }
+}
+
+/// Adds what to do about a port that is taken.
+fn explain(error: ListenError) -> anyhow::Error {
+    if error.is_taken() { anyhow::anyhow!("{error}, such as --port 4010") } else { error.into() }
 }
 
 fn accounts() -> store::Embedded {
@@ -89,42 +130,17 @@ fn accounts() -> store::Embedded {
         languages: None,
         permissions: Permissions::default(),
     };
-    store::Embedded::new(vec![(TOKEN.to_owned(), viewer)], vec![(account, ListId(LIST))])
+    let lists = std::iter::once(LIST).chain(NUMBERED).map(|list| (account, ListId(list)));
+    store::Embedded::new(vec![(TOKEN.to_owned(), viewer)], lists.collect())
 }
 
-async fn publish(upstream: &Upstream, pause: Duration) {
-    let Upstream::Embedded(upstream) = upstream else { return };
-    let mut cast = Cast::new(fastrand::u64(..));
-    let mut welcome: u32 = 0;
-    loop {
-        let now = SystemTime::now();
-        let posts = if welcome > 0 { cast.welcome(now) } else { cast.next(now) };
-        for Post { channels, event, payload } in posts {
-            let message = json!({ "event": event, "payload": payload }).to_string();
-            for channel in channels {
-                upstream.publish(&channel, &message);
-            }
-        }
-        let pause = if welcome > 0 { pause.min(WELCOME_PAUSE) } else { pause };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => welcome = welcome.saturating_sub(1),
-            () = upstream.opened() => welcome = WELCOME_POSTS,
-        }
-    }
+/// Who listens on all addresses is reached by the loopback one.
+fn reachable(address: &str) -> String {
+    address.replace("[::]", "127.0.0.1").replace("0.0.0.0", "127.0.0.1")
 }
 
-fn page() -> String {
-    include_str!("page.html")
-        .replace("{{page.css}}", include_str!("page.css"))
-        .replace("{{content.js}}", include_str!("content.js"))
-        .replace("{{post.js}}", include_str!("post.js"))
-        .replace("{{page.js}}", include_str!("page.js"))
-        .replace("{{token}}", TOKEN)
-}
-
-fn print_greeting(address: &str) {
-    // Who listens on all addresses is reached by the loopback one.
-    let address = address.replace("[::]", "127.0.0.1").replace("0.0.0.0", "127.0.0.1");
+fn print_greeting(address: &str, nodes: &[(String, String)]) {
+    let address = reachable(address);
     let api = format!("{address}/api/v1/streaming");
     println!("Flodgatt is running with made-up traffic. See it move: http://{address}/");
     println!();
@@ -132,5 +148,11 @@ fn print_greeting(address: &str) {
     println!("  curl -N -H 'Authorization: Bearer {TOKEN}' 'http://{api}/user'");
     println!("  websocat 'ws://{api}?access_token={TOKEN}&stream=public:local'");
     println!();
+    for (name, address) in nodes {
+        println!("  {name} at {}", reachable(address));
+    }
+    if !nodes.is_empty() {
+        println!();
+    }
     println!("Stop with Ctrl-C.");
 }

@@ -193,6 +193,8 @@ function announce() {
 // ---- connection ------------------------------------------------------------------------------------------------
 
 let socket = null;
+/** Where the server is; the page of a cluster changes it when that node is gone. */
+let serverHost = location.host;
 let attempts = 0;
 let retryAt = 0;
 let retryTimer = 0;
@@ -206,7 +208,7 @@ function setState(state, text) {
 }
 
 function streamingAddress(scheme) {
-  return `${scheme}//${location.host}/api/v1/streaming`;
+  return `${scheme}//${serverHost}/api/v1/streaming`;
 }
 
 function connect() {
