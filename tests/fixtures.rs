@@ -4,6 +4,8 @@ mod support;
 
 #[path = "fixtures/clients.rs"]
 mod clients;
+#[path = "fixtures/proxy.rs"]
+mod proxy;
 
 use std::process::{Command, Stdio};
 use std::time::Duration;

@@ -10,8 +10,6 @@ mod newcomers;
 mod pool;
 #[path = "outages/postgres.rs"]
 mod postgres;
-#[path = "outages/proxy.rs"]
-mod proxy;
 #[path = "outages/redis.rs"]
 mod redis;
 #[path = "outages/start.rs"]

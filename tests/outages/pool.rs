@@ -9,8 +9,8 @@ use flodgatt::store::{self, DatabaseConfig, Postgres as Accounts, Store, TlsMode
 use flodgatt::telemetry::Metrics;
 use futures_util::future::join_all;
 
-use crate::proxy::Proxy;
 use crate::support::postgres::{PASSWORD, USER};
+use crate::support::proxy::Proxy;
 use crate::support::*;
 
 const POOL: usize = 10;

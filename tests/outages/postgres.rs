@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::proxy::Proxy;
 use crate::support::http::Response;
 use crate::support::*;
 

@@ -8,7 +8,6 @@ use flodgatt::domain::Channel;
 use flodgatt::lifecycle::Lifecycle;
 use flodgatt::upstream::{self, Upstream};
 
-use crate::proxy::Proxy;
 use crate::support::*;
 
 const HEALTH: &str = "/api/v1/streaming/health";

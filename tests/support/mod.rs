@@ -38,6 +38,8 @@
 //! | `people`, `relations` | rows: persons, accounts, tokens, roles; lists, blocks, mutes, domain blocks, filters, settings |
 //! | `locks` | [`Lock`](locks::Lock): a table that nobody can read for a while, which makes look-ups slow |
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
+//! | `proxy` | [`Proxy`]: connections that fall silent, are cut or refused |
+//! | `cluster` | [`Cluster`]: several servers that act as one, with proxies between them and before Redis |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
 //! | `stage`, `scene` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; [`Scene`]: the same with Alice |
 //! | `statuses` | [`status`], [`update`], [`event`](statuses::event): what Mastodon publishes |
@@ -48,6 +50,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub mod certificates;
+pub mod cluster;
 pub mod database;
 pub mod eventually;
 pub mod frames;
@@ -60,6 +63,7 @@ pub mod monitor;
 pub mod people;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod redis_options;
 pub mod relations;
@@ -74,6 +78,7 @@ pub mod statuses;
 pub mod websocket;
 pub mod wire;
 
+pub use cluster::{Cluster, ClusterOptions};
 pub use database::Database;
 pub use eventually::{eventually, eventually_within, within};
 pub use frames::Frame;
@@ -81,6 +86,7 @@ pub use logs::LogLine;
 pub use messages::Message;
 pub use people::{Account, Person};
 pub use postgres::Postgres;
+pub use proxy::{Gate, Proxy};
 pub use redis::Redis;
 pub use redis_options::RedisOptions;
 pub use scene::Scene;

@@ -122,6 +122,10 @@ pub struct Starting {
 }
 
 impl Starting {
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// The log so far.
     pub fn logs(&self) -> Vec<LogLine> {
         self.logs.lines()
