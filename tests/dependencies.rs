@@ -6,17 +6,20 @@ use std::{collections::BTreeMap, process::Command};
 use serde_json::Value;
 
 /// Crates of which a second version would cost minutes and megabytes.
-const ONCE: [&str; 12] = [
+const ONCE: [&str; 15] = [
     "axum",
     "fred",
+    "h2",
     "html5ever",
     "hyper",
+    "prost",
     "regex",
     "ring",
     "rustls",
     "serde_json",
     "sqlx-core",
     "tokio",
+    "tonic",
     "tracing",
     "tungstenite",
 ];
