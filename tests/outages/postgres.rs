@@ -161,6 +161,7 @@ async fn the_return_of_postgresql_is_told_once_with_how_long_it_was_away() {
         Sse::try_open(&scene.server, "/api/v1/streaming/user", &[("Authorization", &scene.alice.token)]).await.is_ok()
     })
     .await;
+    eventually("its return in the log", || async { told().len() > 1 }).await;
     let told = told();
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1] <= away.elapsed().as_secs() + 1, "{told:?}");
