@@ -87,6 +87,7 @@ fn wanted<'a>(situation: &Situation<'a>) -> impl Iterator<Item = &'a NodeId> {
 /// Whom to take from now, and whether it may refuse.
 fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
     let asked = |node: &NodeId| situation.asked.iter().find(|asked| asked.node == *node);
+    let not_refused = |node: &&NodeId| asked(node).is_none_or(|asked| asked.refused.is_none());
     match situation.source {
         Source::Taking { .. } => None,
         Source::Live { node } if node == situation.owner => None,
@@ -97,13 +98,11 @@ fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
             ready.then_some((situation.owner, true))
         }
         Source::None if !situation.has_position => {
-            let answers = |node: &&NodeId| asked(node).is_none_or(|asked| asked.refused.is_none());
-            Some((wanted(situation).find(answers).unwrap_or(situation.owner), false))
+            Some((wanted(situation).find(not_refused).unwrap_or(situation.owner), false))
         }
         Source::None => {
             let others = situation.asked.iter().filter(|asked| asked.is_able).map(|asked| &asked.node);
             let candidates = || wanted(situation).chain(others.clone());
-            let not_refused = |node: &&NodeId| asked(node).is_none_or(|asked| asked.refused.is_none());
             let confirmed = |node: &&NodeId| asked(node).is_some_and(|asked| asked.is_confirmed);
             let best = candidates().filter(not_refused).find(confirmed).or_else(|| candidates().find(not_refused));
             match best {

@@ -8,7 +8,7 @@ use super::holding::Holding;
 use crate::{
     domain::{Channel, ChannelKind},
     hub::Hub,
-    upstream::{LinkState, Upstream},
+    upstream::{LinkState, RedisError, Upstream},
 };
 
 /// How often the keys of all open streams are set anew; they live three times as long.
@@ -21,19 +21,17 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 
 /// Runs for ever: sets keys when streams are opened, regularly, and after Redis was away.
 pub(super) async fn run(hub: Arc<Hub>, upstream: Arc<Upstream>) {
-    let set = |channels: Vec<Channel>| {
-        let upstream = Arc::clone(&upstream);
-        async move { upstream.renew_keys(&channels).await }
-    };
+    let set = |channels| set(Arc::clone(&upstream), channels);
     keep(&hub, upstream.state(), || hub.stream_channels(), set).await;
+}
+
+async fn set(upstream: Arc<Upstream>, channels: Vec<Channel>) -> Result<(), RedisError> {
+    upstream.renew_keys(&channels).await
 }
 
 /// The same in a cluster: a key is set by the node where a stream is opened, and renewed by the owner of its channel.
 pub(super) async fn run_for_cluster(hub: Arc<Hub>, upstream: Arc<Upstream>, holding: Arc<Holding>) {
-    let set = |channels: Vec<Channel>| {
-        let upstream = Arc::clone(&upstream);
-        async move { upstream.renew_keys(&channels).await }
-    };
+    let set = |channels| set(Arc::clone(&upstream), channels);
     let owned = || -> Vec<Channel> {
         holding.relayed().into_iter().filter(|channel| channel.kind() != ChannelKind::Control).collect()
     };
