@@ -46,6 +46,17 @@ impl Lifecycle {
         });
     }
 
+    /// Runs something for as long as the server does, which must not end before: it is dropped at the stop.
+    pub fn spawn_lasting(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let own = self.clone();
+        self.spawn_essential(name, async move {
+            tokio::select! {
+                () = task => {}
+                () = own.stopping() => {}
+            }
+        });
+    }
+
     /// Completes when the server is to stop.
     pub async fn stopping(&self) {
         self.stop.cancelled().await;
@@ -137,6 +148,18 @@ mod tests {
         lifecycle.abandon();
         runtime.shutdown_timeout(Duration::from_secs(10));
         assert_eq!((lifecycle.tasks(), lifecycle.has_failed(), lifecycle.is_stopping()), (0, false, false));
+    }
+
+    #[tokio::test]
+    async fn a_lasting_task_is_dropped_at_the_stop_and_its_earlier_end_is_a_failure() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn_lasting("endless", std::future::pending());
+        lifecycle.stop();
+        assert!(lifecycle.ended(Duration::from_secs(10)).await && !lifecycle.has_failed());
+        let lifecycle = Lifecycle::new();
+        lifecycle.spawn_lasting("brief", async {});
+        lifecycle.stopping().await;
+        assert!(lifecycle.has_failed());
     }
 
     #[tokio::test]

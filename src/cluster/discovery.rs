@@ -58,13 +58,10 @@ pub fn discover(
     let (all, receiver) = watch::channel(Arc::new(fixed.clone()));
     let known = std::iter::once(fixed).chain(names.iter().map(|_| BTreeSet::new())).collect();
     let board = Board { known: Mutex::new(known), all };
-    let own = lifecycle.clone();
-    lifecycle.spawn_essential("peer discovery", async move {
-        let looking = names.iter().enumerate().map(|(place, peer)| look_up(peer, place + 1, &resolve, &board));
-        tokio::select! {
-            () = own.stopping() => {}
-            () = async { join_all(looking).await; pending().await } => {}
-        }
+    lifecycle.spawn_lasting("peer discovery", async move {
+        join_all(names.iter().enumerate().map(|(place, peer)| look_up(peer, place + 1, &resolve, &board))).await;
+        // Without names there is nothing to do.
+        pending::<()>().await;
     });
     receiver
 }

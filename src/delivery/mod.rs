@@ -38,13 +38,8 @@ impl Delivery {
         let screening = Screening::new(Arc::clone(&store), Arc::clone(&metrics));
         let lanes = Lanes::new(Arc::new(screening), Arc::clone(&metrics), lifecycle.clone());
         let delivery = Self { hub, metrics, lanes, interruptions: Arc::default() };
-        let (own, sweeping) = (lifecycle.clone(), delivery.clone());
-        lifecycle.spawn_essential("missed kills", async move {
-            tokio::select! {
-                () = sweeping.end_missed_kills(&store) => {}
-                () = own.stopping() => {}
-            }
-        });
+        let sweeping = delivery.clone();
+        lifecycle.spawn_lasting("missed kills", async move { sweeping.end_missed_kills(&store).await });
         delivery
     }
 

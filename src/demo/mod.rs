@@ -79,12 +79,9 @@ async fn run_alone(listen: &ListenAddress, pause: Duration, mut stop: app::StopS
     let traffic = Traffic::default();
     let server = app::start_embedded(listener, accounts(), traffic.bus(), api::front_page(), None).await?;
     print_greeting(&server.address, &[]);
-    let (upstream, lifecycle) = (Arc::clone(&server.upstream), server.lifecycle().clone());
-    server.lifecycle().spawn_essential("demo traffic", async move {
-        tokio::select! {
-            ((), ()) = async { tokio::join!(traffic.talk(pause), traffic.welcome(&upstream)) } => {}
-            () = lifecycle.stopping() => {}
-        }
+    let upstream = Arc::clone(&server.upstream);
+    server.lifecycle().spawn_lasting("demo traffic", async move {
+        tokio::join!(traffic.talk(pause), traffic.welcome(&upstream));
     });
     server.serve_until(&mut stop).await
 }

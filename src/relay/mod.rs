@@ -37,8 +37,8 @@ const LEAVE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts the tasks of a node that is alone: they turn local interest into subscriptions and `subscribed:` keys.
 pub fn start(hub: &Arc<Hub>, upstream: &Arc<Upstream>, lifecycle: &Lifecycle) {
-    spawn(lifecycle, "reconciler", reconcile::run(Arc::clone(hub), Arc::clone(upstream)));
-    spawn(lifecycle, "key renewal", presence::run(Arc::clone(hub), Arc::clone(upstream)));
+    lifecycle.spawn_lasting("reconciler", reconcile::run(Arc::clone(hub), Arc::clone(upstream)));
+    lifecycle.spawn_lasting("key renewal", presence::run(Arc::clone(hub), Arc::clone(upstream)));
 }
 
 /// A node of a cluster: what it holds for others, and what it takes for its own sessions.
@@ -84,16 +84,16 @@ impl Member {
         self.holding.attach(upstream);
         let (door, letters) = door::door();
         let edge = Edge::new(sink, Arc::clone(&self.metrics));
-        spawn(lifecycle, "router", router::run(Arc::clone(hub), edge, letters));
-        spawn(
-            lifecycle,
+        lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), edge, letters));
+        lifecycle.spawn_lasting(
             "own link",
             router::own_link(self.config.node.clone(), Arc::clone(&self.holding), door.clone()),
         );
         let holding = Arc::clone(&self.holding);
-        spawn(lifecycle, "ticks", async move { holding.tick().await });
+        lifecycle.spawn_lasting("ticks", async move { holding.tick().await });
         let holding = Arc::clone(&self.holding);
-        spawn(lifecycle, "key renewal", presence::run_for_cluster(Arc::clone(hub), Arc::clone(upstream), holding));
+        lifecycle
+            .spawn_lasting("key renewal", presence::run_for_cluster(Arc::clone(hub), Arc::clone(upstream), holding));
         link::start(Ends {
             config: self.config.clone(),
             incarnation: self.incarnation,
@@ -113,15 +113,4 @@ impl Member {
     pub async fn leave(&self) -> bool {
         tokio::time::timeout(LEAVE_LIMIT, self.holding.leave()).await.is_ok()
     }
-}
-
-/// Runs something that the node needs until it stops.
-fn spawn(lifecycle: &Lifecycle, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-    let own = lifecycle.clone();
-    lifecycle.spawn_essential(name, async move {
-        tokio::select! {
-            () = task => {}
-            () = own.stopping() => {}
-        }
-    });
 }

@@ -39,14 +39,8 @@ impl<Q: Send + 'static, A: Send + 'static> Batch<Q, A> {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let waiting = Arc::new(tokio::sync::Mutex::new(waiting));
         for _ in 0..CONCURRENT {
-            let (waiting, look_up, own) = (waiting.clone(), look_up.clone(), lifecycle.clone());
-            let complaints = Arc::clone(complaints);
-            lifecycle.spawn_essential(name, async move {
-                tokio::select! {
-                    () = serve(&waiting, &complaints, look_up) => {}
-                    () = own.stopping() => {}
-                }
-            });
+            let (waiting, look_up, complaints) = (waiting.clone(), look_up.clone(), Arc::clone(complaints));
+            lifecycle.spawn_lasting(name, async move { serve(&waiting, &complaints, look_up).await });
         }
         Self { queue }
     }

@@ -34,13 +34,8 @@ impl Postgres {
     pub fn new(database: Database, lifecycle: &Lifecycle) -> Self {
         let (tokens, lists, settings) = (database.clone(), database.clone(), database.clone());
         let complaints = database.complaints();
-        let (pool, own) = (database.clone(), lifecycle.clone());
-        lifecycle.spawn_essential("idle connections", async move {
-            tokio::select! {
-                () = pool.reap() => {}
-                () = own.stopping() => {}
-            }
-        });
+        let pool = database.clone();
+        lifecycle.spawn_lasting("idle connections", async move { pool.reap().await });
         Self {
             database,
             viewers: Batch::new("token look-ups", lifecycle, &complaints, move |asked| {

@@ -63,13 +63,8 @@ impl Embedded {
         });
         bus.0.lock().insert(Arc::as_ptr(&subscriber).addr(), Arc::downgrade(&subscriber));
         subscriber.intake.put(News::Connected);
-        let (own, heard) = (lifecycle.clone(), Arc::clone(&subscriber));
-        lifecycle.spawn_essential("embedded deliveries", async move {
-            tokio::select! {
-                () = heard.intake.deliver("", sink) => {}
-                () = own.stopping() => {}
-            }
-        });
+        let heard = Arc::clone(&subscriber);
+        lifecycle.spawn_lasting("embedded deliveries", async move { heard.intake.deliver("", sink).await });
         Self { bus: Arc::clone(bus), subscriber }
     }
 

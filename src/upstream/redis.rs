@@ -74,13 +74,8 @@ impl Redis {
         lifecycle.spawn_essential("redis keys", keep_connected(keys.clone(), lifecycle.clone()));
         let prefix = config.prefix();
         let intake = Arc::new(Intake::new(Arc::clone(&metrics)));
-        let (own, heard, namespace) = (lifecycle.clone(), Arc::clone(&intake), prefix.clone());
-        lifecycle.spawn_essential("redis deliveries", async move {
-            tokio::select! {
-                () = heard.deliver(&namespace, sink) => {}
-                () = own.stopping() => {}
-            }
-        });
+        let (heard, namespace) = (Arc::clone(&intake), prefix.clone());
+        lifecycle.spawn_lasting("redis deliveries", async move { heard.deliver(&namespace, sink).await });
         let subscriber = Subscriber {
             config: config.clone(),
             prefix,
@@ -91,12 +86,7 @@ impl Redis {
             reminder: Mutex::default(),
         };
         let own = lifecycle.clone();
-        lifecycle.spawn_essential("redis subscriber", async move {
-            tokio::select! {
-                () = subscriber.run(&own) => {}
-                () = own.stopping() => {}
-            }
-        });
+        lifecycle.spawn_lasting("redis subscriber", async move { subscriber.run(&own).await });
         Ok(Self { wanted, state: watcher, keys, config })
     }
 

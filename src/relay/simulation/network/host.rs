@@ -28,7 +28,7 @@ use crate::{
         holding::Holding,
         link::{self, Connector, Ends, Listener, Wire},
         log::Limits,
-        router, spawn,
+        router,
     },
     telemetry::Metrics,
     upstream::{Bus, Embedded, Sink, Upstream},
@@ -182,13 +182,13 @@ pub(super) async fn run(common: Arc<Common>, name: String, place: Place) -> turm
     let upstream = Arc::new(Upstream::Embedded(embedded));
     holding.attach(&upstream);
     let (carried, ticking) = (Arc::clone(&line), Arc::clone(&holding));
-    spawn(&lifecycle, "line", async move { carried.carry().await });
-    spawn(&lifecycle, "ticks", async move { ticking.tick().await });
+    lifecycle.spawn_lasting("line", async move { carried.carry().await });
+    lifecycle.spawn_lasting("ticks", async move { ticking.tick().await });
     let (hub, received) = (Arc::new(Hub::new(Arc::clone(&metrics))), Arc::<Received>::default());
     let edge = Edge::new(Arc::clone(&received) as Arc<dyn Sink>, Arc::clone(&metrics));
     let (door, letters) = door();
-    spawn(&lifecycle, "router", router::run(Arc::clone(&hub), edge, letters));
-    spawn(&lifecycle, "own link", router::own_link(config.node.clone(), Arc::clone(&holding), door.clone()));
+    lifecycle.spawn_lasting("router", router::run(Arc::clone(&hub), edge, letters));
+    lifecycle.spawn_lasting("own link", router::own_link(config.node.clone(), Arc::clone(&holding), door.clone()));
     // Nothing else is found later.
     let (found, receiver) = watch::channel(Arc::clone(&common.found));
     link::start(Ends {
