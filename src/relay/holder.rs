@@ -9,7 +9,7 @@ mod replay;
 mod report;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -71,10 +71,10 @@ struct Edge {
     is_own: bool,
     asks: HashMap<u64, Channel>,
     outlet: Outlet,
-    /// Asks with events to replay, in turn.
-    replaying: VecDeque<(u64, Channel)>,
-    /// Which asks these are.
-    queued: HashSet<u64>,
+    /// Asks that have something to be told when there is room for it.
+    owed: BTreeSet<u64>,
+    /// Asks with events to replay.
+    replaying: BTreeSet<u64>,
 }
 
 impl Holder {
@@ -117,10 +117,8 @@ impl Holder {
             outlet.put(Notice::Leaving);
         }
         let filled = outlet.filled();
-        self.edges.insert(
-            key,
-            Edge { is_own, asks: HashMap::new(), outlet, replaying: VecDeque::new(), queued: HashSet::new() },
-        );
+        let (owed, replaying) = Default::default();
+        self.edges.insert(key, Edge { is_own, asks: HashMap::new(), outlet, owed, replaying });
         (key, filled)
     }
 
@@ -172,12 +170,12 @@ impl Holder {
         if is_take {
             self.answer(channel);
         } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
-            edge.outlet.put(Notice::Held { ask, since });
+            edge.confirm(ask, since);
         }
     }
 
     fn release(&mut self, key: EdgeKey, ask: u64) {
-        let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.asks.remove(&ask)) else { return };
+        let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.release(ask)) else { return };
         let Some(held) = self.channels.get_mut(&channel) else { return };
         held.asks.retain(|one| one.key != AskKey { edge: key, ask });
         if held.asks.is_empty() && held.abandoned.is_none() {
@@ -275,7 +273,7 @@ impl Holder {
             held.since = Some(number);
             for ask in &held.asks {
                 if let Some(edge) = self.edges.get_mut(&ask.key.edge) {
-                    edge.outlet.put(Notice::Held { ask: ask.key.ask, since: tick });
+                    edge.confirm(ask.key.ask, tick);
                 }
             }
             self.answer(&channel);
@@ -291,6 +289,10 @@ impl Holder {
             let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
             let AskKey { edge, ask } = held.asks[index].key;
             let Some(edge) = self.edges.get_mut(&edge) else { continue };
+            if !edge.outlet.wants_more() {
+                edge.owed.insert(ask);
+                continue;
+            }
             let mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
                 Answer::Wait => {
                     still_waiting = true;
@@ -309,7 +311,7 @@ impl Holder {
                     if let Some(cause) = gap {
                         edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
                     }
-                    edge.begin(ask, channel, take.round, events, held.count_since(self.ticks.last()))
+                    edge.begin(ask, take.round, events, held.count_since(self.ticks.last()))
                 }
             };
             held.asks[index].mode = mode;
@@ -415,27 +417,6 @@ impl Holder {
                 held.evicted = Some(entry.place);
             }
         }
-    }
-}
-
-impl Edge {
-    /// Nothing is to be replayed any more for the ask that was in turn.
-    fn replayed(&mut self, ask: u64) {
-        self.replaying.pop_front();
-        self.queued.remove(&ask);
-    }
-
-    /// How an ask goes on whose take begins with these events.
-    fn begin(&mut self, ask: u64, channel: &Channel, round: u32, events: VecDeque<u64>, count: u32) -> Mode {
-        if events.is_empty() {
-            self.outlet.put(Notice::Taken { ask, round, count });
-            return Mode::Relaying;
-        }
-        if self.queued.insert(ask) {
-            self.replaying.push_back((ask, channel.clone()));
-        }
-        self.outlet.filled().notify_one();
-        Mode::Replaying { round, events }
     }
 }
 

@@ -1,6 +1,6 @@
-//! Taking notices out for a link: what arrived, and between it what is replayed, as much as the link can take.
+//! Taking notices out for a link: what arrived, and between it what is answered and replayed, as much as the link can take.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::time::Instant;
 
@@ -9,33 +9,50 @@ use super::{
         message::{GapCause, Notice},
         position::Tick,
     },
-    EdgeKey, Holder, Mode, OutletFull,
+    Edge, EdgeKey, Holder, Mode, OutletFull,
 };
+use crate::domain::Channel;
 
 impl Holder {
-    /// The next notices for an edge, of about so many bytes. Replays go on if there is room.
+    /// The next notices for an edge, of about so many bytes. Answers that were owed are given and replays go on if there is
+    /// room.
     pub(in super::super) fn take_notices(
         &mut self,
         key: EdgeKey,
         most_bytes: usize,
         now: Instant,
     ) -> Result<Vec<Notice>, OutletFull> {
+        self.pay(key);
         self.replay(key, now);
         self.edges.get_mut(&key).map_or(Ok(Vec::new()), |edge| edge.outlet.take(most_bytes))
+    }
+
+    /// Says what there was no room for, as it is now.
+    fn pay(&mut self, key: EdgeKey) {
+        while let Some(edge) = self.edges.get_mut(&key).filter(|edge| edge.outlet.wants_more()) {
+            let Some(ask) = edge.owed.pop_first() else { return };
+            let Some(channel) = edge.asks.get(&ask).cloned() else { continue };
+            let since = self.channels.get(&channel).and_then(|held| held.since);
+            if let Some(since) = since.and_then(|since| self.ticks.tick(since)) {
+                edge.outlet.put(Notice::Held { ask, since });
+            }
+            self.answer(&channel);
+        }
     }
 
     fn replay(&mut self, key: EdgeKey, now: Instant) {
         let last_tick = self.ticks.last();
         let Some(edge) = self.edges.get_mut(&key) else { return };
         while edge.outlet.wants_more() {
-            let Some((ask, channel)) = edge.replaying.front().cloned() else { return };
+            let Some(ask) = edge.replaying.first().copied() else { return };
+            let Some(channel) = edge.asks.get(&ask).cloned() else { return };
             let asked = self.channels.get_mut(&channel).and_then(|held| {
                 let (since, count) = (held.since, held.count_since(last_tick));
                 Some((held.mode(key, ask)?, since, count))
             });
             let Some((Mode::Replaying { round, events }, since, count)) = asked else {
-                // It was released meanwhile, or taken anew.
-                edge.replayed(ask);
+                // It was taken anew, or is voided.
+                edge.replaying.remove(&ask);
                 continue;
             };
             let round = *round;
@@ -57,11 +74,40 @@ impl Holder {
                 });
             } else {
                 edge.outlet.put(Notice::Taken { ask, round, count });
-                edge.replayed(ask);
+                edge.replaying.remove(&ask);
                 if let Some(mode) = self.channels.get_mut(&channel).and_then(|held| held.mode(key, ask)) {
                     *mode = Mode::Relaying;
                 }
             }
         }
+    }
+}
+
+impl Edge {
+    /// The channel of an ask that is closed now.
+    pub(super) fn release(&mut self, ask: u64) -> Option<Channel> {
+        self.owed.remove(&ask);
+        self.replaying.remove(&ask);
+        self.asks.remove(&ask)
+    }
+
+    /// Tells that a subscription counts, or that it does then, once there is room.
+    pub(super) fn confirm(&mut self, ask: u64, since: Tick) {
+        if self.outlet.wants_more() {
+            self.outlet.put(Notice::Held { ask, since });
+        } else {
+            self.owed.insert(ask);
+        }
+    }
+
+    /// How an ask goes on whose take begins with these events.
+    pub(super) fn begin(&mut self, ask: u64, round: u32, events: VecDeque<u64>, count: u32) -> Mode {
+        if events.is_empty() {
+            self.outlet.put(Notice::Taken { ask, round, count });
+            return Mode::Relaying;
+        }
+        self.replaying.insert(ask);
+        self.outlet.filled().notify_one();
+        Mode::Replaying { round, events }
     }
 }

@@ -1,3 +1,5 @@
+mod many;
+
 use super::*;
 use crate::relay::{
     message::{GapCause, Take},

@@ -1,0 +1,67 @@
+//! What is said of more channels at once than there is room for in an outlet.
+
+use super::*;
+
+/// Two notices for each have no room.
+const MANY: u64 = 32 * 1024 * 1024 / size_of::<Notice>() as u64 / 2 + 1_000;
+
+/// Orders for as many asks as channels.
+fn order_many(scene: &mut Scene, asks: u64, order: impl Fn(Channel) -> Order) {
+    for ask in 0..asks {
+        scene.holder.order(scene.edge, ask, order(channel(&ask.to_string())));
+    }
+    scene.changes += 1;
+    scene.holder.place_orders(|_, _| scene.changes);
+}
+
+/// How many of these notices come for different asks, with all that is said meanwhile.
+fn asks_told(scene: &mut Scene, is_one: impl Fn(&Notice) -> Option<u64>) -> u64 {
+    let mut asks = HashSet::new();
+    loop {
+        let notices = scene.holder.take_notices(scene.edge, 64 * 1024, Instant::now()).expect("nothing overflows");
+        if notices.is_empty() {
+            return asks.len() as u64;
+        }
+        asks.extend(notices.iter().filter_map(&is_one));
+    }
+}
+
+fn held(notice: &Notice) -> Option<u64> {
+    if let Notice::Held { ask, .. } = notice { Some(*ask) } else { None }
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_channels_are_confirmed_and_taken_at_once_the_edge_keeps_up() {
+    let mut scene = Scene::new();
+    order_many(&mut scene, MANY, |channel| Order::Take(channel, Take { round: 1, from: None, strict: false }));
+    scene.confirm();
+    let last = MANY - 1;
+    scene.event(&last.to_string(), "1");
+    let (mut confirmed, mut taken, mut news) = (HashSet::new(), HashSet::new(), Vec::new());
+    while (taken.len() as u64) < MANY {
+        for notice in scene.holder.take_notices(scene.edge, 64 * 1024, Instant::now()).expect("nothing overflows") {
+            match notice {
+                Notice::Held { ask, .. } => drop(confirmed.insert(ask)),
+                Notice::Taken { ask, .. } => drop(taken.insert(ask)),
+                Notice::Event { ask, .. } | Notice::Replay { ask, .. } => news.push(ask),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(confirmed, taken);
+    assert_eq!(news, [last], "what came meanwhile comes once");
+    let from = Some(Position { tick: Tick::UNKNOWN, count: 0, check: None });
+    order_many(&mut scene, MANY, |channel| Order::Take(channel, Take { round: 2, from, strict: true }));
+    let refused = |notice: &Notice| if let Notice::Refused { ask, .. } = notice { Some(*ask) } else { None };
+    assert_eq!(asks_told(&mut scene, refused), MANY);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_released_is_not_confirmed_though_it_waited_for_its_turn() {
+    let mut scene = Scene::new();
+    order_many(&mut scene, 30_000, Order::Hold);
+    scene.confirm();
+    order_many(&mut scene, 30_000, |_| Order::Release);
+    let told = asks_told(&mut scene, held);
+    assert!(told < 20_000, "{told}");
+}
