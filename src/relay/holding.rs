@@ -206,11 +206,6 @@ impl Lane {
             self.filled.notified().await;
         }
     }
-
-    /// How many asks of the edge are open.
-    pub(super) fn asks(&self) -> usize {
-        self.holding.holder.lock().asks(self.key)
-    }
 }
 
 impl Drop for Lane {

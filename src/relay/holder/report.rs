@@ -23,11 +23,6 @@ impl Holder {
         self.is_leaving && self.edges.values().all(|edge| edge.is_own || edge.asks.is_empty())
     }
 
-    /// How many asks of an edge are open.
-    pub(in super::super) fn asks(&self, key: EdgeKey) -> usize {
-        self.edges.get(&key).map_or(0, |edge| edge.asks.len())
-    }
-
     /// Whether more waits for an edge than may.
     pub(in super::super) fn is_overflowed(&self, key: EdgeKey) -> bool {
         self.edges.get(&key).is_some_and(|edge| edge.outlet.is_full())

@@ -16,6 +16,7 @@ use super::{
         holding::{Holding, Lane},
         message::Notice,
     },
+    asked::Asked,
     complaints::Complaints,
     greeting::{self, Introduction, Refusal},
     neighbours::{Neighbours, Seat},
@@ -44,9 +45,6 @@ const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 
 /// Bytes of notices that go into one message, unless there is one that is larger.
 const BATCH: usize = 64 * 1024;
-
-/// Channels that one edge may ask for.
-const MOST_ASKS: usize = 1_000_000;
 
 type Said = Result<proto::HolderMessage, Status>;
 
@@ -296,15 +294,17 @@ async fn greeting(edge: &mut Streaming<proto::EdgeMessage>, peer: IpAddr) -> Res
 
 /// Passes on what the edge wants.
 async fn orders(lane: &Lane, edge: &mut Streaming<proto::EdgeMessage>) -> End {
+    let mut asked = Asked::default();
     let took = async {
         loop {
             match said(edge).await? {
-                Some(edge_message::Kind::Orders(orders)) => lane.order(wire::read_orders(orders)?),
+                Some(edge_message::Kind::Orders(orders)) => {
+                    let orders = wire::read_orders(orders)?;
+                    orders.iter().try_for_each(|(ask, order)| asked.note(*ask, order))?;
+                    lane.order(orders);
+                }
                 Some(edge_message::Kind::Greeting(_)) => return Err(Malformed::new("greeting", "said twice").into()),
                 None => {}
-            }
-            if lane.asks() > MOST_ASKS {
-                return Err(End::from(Malformed::new("orders.orders", "asks for too many channels")));
             }
             // However fast they come, others have their turn.
             tokio::task::yield_now().await;

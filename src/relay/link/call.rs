@@ -15,6 +15,7 @@ use super::{
         door::{Door, OpenLink},
         message::Order,
     },
+    asked::Asked,
     complaints::Complaints,
     greeting::{self, Introduction, Refusal},
     neighbours::{Clash, Neighbours, Seat},
@@ -173,8 +174,9 @@ impl Caller {
 
     /// Sends what the edge wants.
     async fn order(&self, open: &OpenLink, out: &mpsc::Sender<proto::EdgeMessage>) -> (LinkEnd, String) {
+        let mut asked = Asked::default();
         loop {
-            let mut orders = self.sendable(open.orders.take(BATCH).await).peekable();
+            let mut orders = self.sendable(open.orders.take(BATCH).await, &mut asked).peekable();
             while orders.peek().is_some() {
                 let (mut batch, mut bytes) = (Vec::new(), 0);
                 while let Some(order) = orders.next_if(|next| bytes == 0 || bytes + next.encoded_len() <= BATCH_BYTES) {
@@ -191,11 +193,13 @@ impl Caller {
     }
 
     /// Those that the other node would take.
-    fn sendable(&self, orders: Vec<(u64, Order)>) -> impl Iterator<Item = proto::Order> {
+    fn sendable(&self, orders: Vec<(u64, Order)>, asked: &mut Asked) -> impl Iterator<Item = proto::Order> {
         orders.into_iter().filter_map(|(ask, order)| {
-            if let Order::Hold(channel) | Order::Take(channel, _) = &order
-                && let Err(problem) = wire::check_channel(channel.as_str(), "channel")
-            {
+            let checked = match &order {
+                Order::Hold(channel) | Order::Take(channel, _) => wire::check_channel(channel.as_str(), "channel"),
+                Order::Release => Ok(()),
+            };
+            if let Err(problem) = checked.and_then(|()| asked.note(ask, &order)) {
                 if self.complaints.is_news("channel") {
                     tracing::warn!(%problem, "a channel cannot be asked for at other nodes; nothing comes from it");
                 }

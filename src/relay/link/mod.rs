@@ -9,6 +9,7 @@
 //! - With `CLUSTER_SECRET`, who connects must know it, besides.
 
 mod accept;
+mod asked;
 mod call;
 mod complaints;
 mod dial;

@@ -95,6 +95,21 @@ async fn a_channel_that_cannot_be_asked_for_does_not_harm_the_link() {
 }
 
 #[tokio::test]
+async fn clients_that_ask_for_too_many_long_names_do_not_harm_the_link() {
+    let (log, _logging) = Log::start();
+    let (mut a, b) = (Node::start(plan("a")).await, Node::start(plan("b")).await);
+    a.finds(&[b.address]);
+    let link = a.link().await;
+    let long = Channel::named(&format!("timeline:hashtag:{}", "x".repeat(2 * 1024 * 1024 - 100)));
+    for ask in 0..130 {
+        link.orders.put(ask, Order::Hold(long.clone()));
+    }
+    a.takes(&link, 1_000, "timeline:public").await;
+    log.says(&["WARN", "cannot be asked for", "too many long names"]).await;
+    assert_eq!(log.count(&["link to a node lost"]), 0);
+}
+
+#[tokio::test]
 async fn a_link_that_is_lost_is_made_again() {
     let (mut a, b) = (Node::start(plan("a")).await, Node::start(plan("b")).await);
     let address = b.address;

@@ -1,0 +1,112 @@
+//! What an edge asks for over one link, within bounds to which both ends keep.
+
+use std::collections::HashMap;
+
+use super::{super::message::Order, wire::Malformed};
+use crate::domain::Channel;
+
+/// Channels that an edge may ask for. An instance needs half of it if its 500,000 accounts are all connected to this edge,
+/// each with a home timeline, notifications, a token and a system channel.
+const MOST_ASKS: usize = 4_000_000;
+
+/// Bytes of a name that is not long: with room for every channel of an account, a list or a token, as numbers have at most
+/// 20 digits, and for most hashtags.
+const ORDINARY: usize = 64;
+
+/// Bytes of the long names together, as many as the others may have. Clients may ask for hashtags of any length, and must
+/// not be able to take the place of other channels with them.
+const MOST_LONG_BYTES: usize = ORDINARY * MOST_ASKS;
+
+/// The asks that are open on one link.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    open: HashMap<u64, Channel>,
+    long_bytes: usize,
+}
+
+impl Asked {
+    /// Takes note of an order, unless there is no room for its channel.
+    pub(super) fn note(&mut self, ask: u64, order: &Order) -> Result<(), Malformed> {
+        match order {
+            Order::Release => {
+                if let Some(channel) = self.open.remove(&ask) {
+                    self.long_bytes -= long_bytes(&channel);
+                }
+            }
+            Order::Hold(channel) | Order::Take(channel, _) => {
+                if self.open.contains_key(&ask) {
+                    return Ok(());
+                }
+                if self.open.len() >= MOST_ASKS {
+                    return Err(Malformed::new("order.ask", "asks for too many channels"));
+                }
+                let long_bytes = self.long_bytes + long_bytes(channel);
+                if long_bytes > MOST_LONG_BYTES {
+                    return Err(Malformed::new("channel", "there are too many long names"));
+                }
+                self.long_bytes = long_bytes;
+                self.open.insert(ask, channel.clone());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn long_bytes(channel: &Channel) -> usize {
+    Some(channel.as_str().len()).filter(|bytes| *bytes > ORDINARY).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hashtag's channel with a name of so many bytes.
+    fn channel(bytes: usize) -> Channel {
+        let start = "timeline:hashtag:";
+        Channel::named(&format!("{start}{}", "x".repeat(bytes - start.len())))
+    }
+
+    /// How many asks for a channel are noted.
+    fn room(asked: &mut Asked, channel: &Channel) -> u64 {
+        let hold = Order::Hold(channel.clone());
+        (0..).find(|ask| asked.note(*ask, &hold).is_err()).expect("there is an end to everything")
+    }
+
+    #[test]
+    fn every_channel_of_500_000_accounts_fits_twice() {
+        let longest = [
+            "timeline:18446744073709551615:notifications",
+            "timeline:access_token:18446744073709551615",
+            "timeline:system:18446744073709551615",
+            "timeline:18446744073709551615",
+        ];
+        assert!(longest.iter().all(|name| name.len() <= ORDINARY));
+        assert_eq!(MOST_ASKS, 2 * 500_000 * longest.len());
+        assert_eq!(room(&mut Asked::default(), &channel(ORDINARY)), MOST_ASKS as u64);
+    }
+
+    #[test]
+    fn long_names_are_bounded_together_and_leave_room_for_others() {
+        let mut asked = Asked::default();
+        assert_eq!(room(&mut asked, &channel(2 << 20)), MOST_LONG_BYTES as u64 / (2 << 20));
+        assert_eq!(asked.note(1_000, &Order::Hold(channel(ORDINARY))), Ok(()));
+    }
+
+    #[test]
+    fn what_is_released_makes_room() {
+        let (mut asked, long) = (Asked::default(), channel(2 << 20));
+        let last = room(&mut asked, &long);
+        asked.note(0, &Order::Release).expect("a release is always possible");
+        asked.note(0, &Order::Release).expect("a release is always possible");
+        assert_eq!(asked.note(last, &Order::Hold(long.clone())), Ok(()));
+        assert!(asked.note(last + 1, &Order::Hold(long)).is_err());
+    }
+
+    #[test]
+    fn another_order_for_the_same_ask_takes_no_room() {
+        let (mut asked, long) = (Asked::default(), channel(2 << 20));
+        for _ in 0..1_000 {
+            asked.note(1, &Order::Hold(long.clone())).expect("it is the same");
+        }
+    }
+}
