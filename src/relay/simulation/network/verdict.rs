@@ -101,3 +101,16 @@ pub(super) fn assert_up_to_date(cluster: &Cluster) {
         cluster.with(node, check);
     }
 }
+
+/// Every node has a link to every other one, and of what it takes two of them hold everything.
+pub(super) fn assert_at_rest(cluster: &Cluster) {
+    let nodes = cluster.living().len();
+    for node in cluster.living() {
+        let check = |run: &mut Run| {
+            assert_eq!(metric(run, "flodgatt_cluster_nodes "), nodes, "node {node}: nodes");
+            assert_eq!(metric(run, "flodgatt_relay_channels "), run.open().count(), "node {node}: channels");
+            assert_eq!(metric(run, "flodgatt_relay_channels_at_risk "), 0, "node {node}: channels at risk");
+        };
+        cluster.with(node, check);
+    }
+}
