@@ -6,6 +6,8 @@
 
 mod interest;
 mod link;
+#[cfg(test)]
+mod rest;
 
 use std::{
     collections::{HashMap, HashSet},

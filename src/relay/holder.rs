@@ -7,6 +7,8 @@ mod channel;
 mod outlet;
 mod replay;
 mod report;
+#[cfg(test)]
+mod rest;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},

@@ -14,26 +14,27 @@ use crate::{cluster::NodeId, domain::Channel, telemetry::Metrics, upstream::Sink
 
 pub(super) const TICKS: &str = "ticks";
 
-/// What a node's clients would have got: channel and number of each event.
+/// What a node's clients would have got: which subscription, and number of each event.
 #[derive(Default)]
 pub(super) struct Received {
-    pub events: Mutex<Vec<(String, u64)>>,
-    /// When each channel was watched first, and what time it is.
-    pub watched: Mutex<HashMap<Channel, Instant>>,
+    pub events: Mutex<Vec<(usize, u64)>>,
+    /// Since when each channel is watched, and by which subscription.
+    pub watched: Mutex<HashMap<Channel, (Instant, usize)>>,
+    /// What time it is.
     pub now: Mutex<Option<Instant>>,
 }
 
 impl Sink for Received {
     fn receive(&self, channel: &str, message: &str, age: Duration) {
+        let (since, subscription) = *self.watched.lock().get(channel).expect("only what is watched comes");
         // As the delivery to sessions does.
-        let came_later =
-            self.watched.lock().get(channel).zip(*self.now.lock()).is_some_and(|(since, now)| *since > now - age);
+        let came_later = self.now.lock().is_some_and(|now| since > now - age);
         if !age.is_zero() && came_later {
             return;
         }
         let number =
             message.split(' ').next().and_then(|number| number.parse().ok()).expect("events begin with a number");
-        self.events.lock().push((channel.to_owned(), number));
+        self.events.lock().push((subscription, number));
     }
 
     fn lagged(&self, _messages: u64) {}
@@ -46,6 +47,7 @@ impl Sink for Received {
 pub(super) enum News {
     Message(Channel, Arc<str>),
     Subscribed(u64),
+    Lagged,
     Connected,
     Broken,
 }
@@ -56,8 +58,10 @@ pub(super) struct Upstream {
     pub is_up: bool,
     /// What Redis sends, and when it arrives.
     pub news: VecDeque<(Instant, News)>,
-    subscribed: HashSet<Channel>,
+    pub subscribed: HashSet<Channel>,
     wanted: HashSet<Channel>,
+    /// Until when nothing passes in either direction, though the connection is not closed.
+    pub silent_until: Option<Instant>,
     /// Changes under way: when they take effect.
     changes: VecDeque<(Instant, Vec<Channel>, Vec<Channel>, u64)>,
     number: u64,
@@ -68,6 +72,10 @@ impl Upstream {
     pub(super) fn arrives(&mut self, at: Instant, news: News) {
         let at = self.news.back().map_or(at, |(last, _)| at.max(*last));
         self.news.push_back((at, news));
+    }
+
+    pub(super) fn is_silent(&self, now: Instant) -> bool {
+        self.silent_until.is_some_and(|until| until > now)
     }
 
     pub(super) fn publish(&mut self, channel: &Channel, message: &Arc<str>, at: Instant) {
@@ -85,6 +93,15 @@ impl Upstream {
         let at = self.changes.back().map_or(at, |(last, ..)| at.max(*last));
         self.changes.push_back((at, subscribe, unsubscribe, self.number));
         self.number
+    }
+
+    /// Messages that are under way are lost, and that is said in their place.
+    pub(super) fn lag(&mut self) {
+        let is_message = |news: &News| matches!(news, News::Message(..));
+        if let Some(first) = self.news.iter().position(|(_, news)| is_message(news)) {
+            self.news[first].1 = News::Lagged;
+            self.news.retain(|(_, news)| !is_message(news));
+        }
     }
 
     /// Carries out what is due.
@@ -131,8 +148,8 @@ pub(super) struct Node {
     pub ticked: Instant,
     /// Ticks under way to Redis.
     pub publishing: VecDeque<(Instant, Tick)>,
-    /// What is watched, and since when.
-    pub watched: HashMap<Channel, Instant>,
+    /// What was ever watched, and since when.
+    pub subscriptions: Vec<(Channel, Instant)>,
 }
 
 impl Node {
@@ -154,7 +171,7 @@ impl Node {
             settled: now,
             ticked: now,
             publishing: VecDeque::new(),
-            watched: HashMap::new(),
+            subscriptions: Vec::new(),
         }
     }
 
@@ -162,15 +179,30 @@ impl Node {
         self.asleep_until.is_none_or(|until| until <= now)
     }
 
-    pub(super) fn watch(&mut self, channel: Channel, now: Instant) {
-        self.watched.insert(channel.clone(), now);
-        self.received.watched.lock().insert(channel.clone(), now);
-        self.edge.want(vec![channel], now);
+    /// A session subscribes to a channel, if none has.
+    pub(super) fn watch(&mut self, channel: &Channel, now: Instant) {
+        let mut watched = self.received.watched.lock();
+        if !watched.contains_key(channel) {
+            watched.insert(channel.clone(), (now, self.subscriptions.len()));
+            self.subscriptions.push((channel.clone(), now));
+            drop(watched);
+            self.edge.want(vec![channel.clone()], now);
+        }
+    }
+
+    /// It unsubscribes.
+    pub(super) fn leave(&mut self, channel: &Channel) {
+        if self.received.watched.lock().remove(channel).is_some() {
+            self.edge.leave(std::slice::from_ref(channel));
+        }
     }
 
     /// Takes what has arrived from Redis.
     pub(super) fn take_news(&mut self, now: Instant) {
         *self.received.now.lock() = Some(now);
+        if self.upstream.is_silent(now) {
+            return;
+        }
         self.upstream.advance(now);
         while let Some((_, news)) = self.upstream.news.pop_front_if(|(at, _)| *at <= now) {
             match news {
@@ -179,6 +211,7 @@ impl Node {
                 }
                 News::Message(channel, message) => self.holder.received(channel.as_str(), &message, now),
                 News::Subscribed(change) => self.holder.subscribed(change),
+                News::Lagged => self.holder.lagged(),
                 News::Connected => self.holder.connected(),
                 News::Broken => self.holder.broken(),
             }

@@ -1,11 +1,14 @@
 use std::time::Duration;
 
 use super::{
-    verdict::{assert_up_to_date, gaps, missing},
+    verdict::{assert_at_rest, assert_nothing_lingers, assert_up_to_date, gaps, missing},
     world::{World, channel},
 };
 
 const CHANNELS: usize = 20;
+
+/// Longer than channels are held for edges that may come back.
+const LINGER: Duration = seconds(62);
 
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -38,20 +41,34 @@ fn watch_somewhere(world: &mut World) {
             let nodes: Vec<usize> = world.nodes.keys().copied().collect();
             let index = nodes[world.random.usize(0..nodes.len())];
             let now = world.now;
-            if let Some(node) = world.nodes.get_mut(&index).filter(|node| !node.watched.contains_key(&channel(number)))
-            {
-                node.watch(channel(number), now);
+            if let Some(node) = world.nodes.get_mut(&index) {
+                node.watch(&channel(number), now);
             }
         }
     }
 }
 
-/// The end of a run: nothing is missing, and all goes on.
+/// Some who watch do not any more.
+fn leave_somewhere(world: &mut World) {
+    for number in 0..CHANNELS / 2 {
+        let index = any_node(world);
+        if let Some(node) = world.nodes.get_mut(&index) {
+            node.leave(&channel(number));
+        }
+    }
+}
+
+/// The end of a run: all goes on, and soon nothing is left to be done.
 fn settle(mut world: World) -> World {
+    world.mend();
     world.run(seconds(8));
     world.pace = 0.0;
     world.run(seconds(3));
     assert_up_to_date(&world);
+    assert_at_rest(&world);
+    world.idle(LINGER);
+    assert_at_rest(&world);
+    assert_nothing_lingers(&world);
     world
 }
 
@@ -226,7 +243,7 @@ fn whatever_happens_nothing_is_doubled_and_no_gap_is_unsaid() {
         world.under_way = seconds(4);
         for _ in 0..12 {
             let node = any_node(&mut world);
-            match world.random.u8(0..8) {
+            match world.random.u8(0..11) {
                 0 if world.nodes.len() > 1 => world.kill(node),
                 1 => {
                     let new = world.random.usize(0..5);
@@ -246,14 +263,19 @@ fn whatever_happens_nothing_is_doubled_and_no_gap_is_unsaid() {
                         world.parted.push((node.min(other), node.max(other)));
                     }
                 }
-                _ => world.parted.clear(),
+                7 => world.parted.clear(),
+                8 => {
+                    let time = Duration::from_millis(world.random.u64(0..8_000));
+                    world.silence(node, time);
+                }
+                9 => world.lag(node),
+                _ if world.leaving.len() + 1 < world.nodes.len() => world.leave(node),
+                _ => world.kill_the_leaving(),
             }
             a_moment(&mut world, 4_000);
+            leave_somewhere(&mut world);
             watch_somewhere(&mut world);
         }
-        world.restore_all();
-        world.parted.clear();
-        world.run(seconds(15));
         let world = settle(world);
         assert!(missing(&world) == 0 || gaps(&world) > 0.0);
     });

@@ -18,7 +18,8 @@ pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// One link from an edge to a holder.
 pub(super) struct Wire {
     pub link: LinkId,
-    key: EdgeKey,
+    /// Who the edge is to the holder.
+    pub key: EdgeKey,
     orders: Arc<Orders>,
     to_edge: VecDeque<(Instant, Vec<Notice>)>,
     to_holder: VecDeque<(Instant, Vec<(u64, Order)>)>,

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::super::door::LinkId;
+use super::super::{door::LinkId, holder::EdgeKey};
 use super::{
     node::{Node, TICKS},
     wire::{KEEP_ALIVE, Wire},
@@ -16,6 +16,9 @@ use super::{
 use crate::{cluster::NodeId, domain::Channel};
 
 const STEP: Duration = Duration::from_millis(1);
+
+/// The same while nothing happens.
+const IDLE_STEP: Duration = Duration::from_millis(25);
 
 /// An event as it was published.
 #[derive(Clone, Copy, Debug)]
@@ -27,11 +30,15 @@ pub(super) struct Published {
 pub(super) struct World {
     pub random: fastrand::Rng,
     pub now: Instant,
+    /// How much time passes at once.
+    step: Duration,
     pub nodes: BTreeMap<usize, Node>,
     /// By edge and holder.
     wires: BTreeMap<(usize, usize), Wire>,
     /// Pairs of nodes that do not hear each other.
     pub parted: Vec<(usize, usize)>,
+    /// Nodes that were told to leave, and run yet.
+    pub leaving: Vec<usize>,
     links_ever: u64,
     runs_ever: u64,
     pub published: HashMap<Channel, Vec<Published>>,
@@ -52,9 +59,11 @@ impl World {
         Self {
             random: fastrand::Rng::with_seed(seed),
             now: Instant::now(),
+            step: STEP,
             nodes: BTreeMap::new(),
             wires: BTreeMap::new(),
             parted: Vec::new(),
+            leaving: Vec::new(),
             links_ever: 0,
             runs_ever: 0,
             published: HashMap::new(),
@@ -80,6 +89,7 @@ impl World {
     pub(super) fn kill(&mut self, index: usize) {
         let Some(node) = self.nodes.remove(&index) else { return };
         self.buried.push((index, node));
+        self.leaving.retain(|leaving| *leaving != index);
         for ((edge, holder), wire) in self.wires.extract_if(.., |(edge, holder), _| *edge == index || *holder == index)
         {
             if edge != index
@@ -99,6 +109,7 @@ impl World {
     pub(super) fn leave(&mut self, index: usize) {
         if let Some(node) = self.nodes.get_mut(&index) {
             node.holder.leaving();
+            self.leaving.push(index);
         }
     }
 
@@ -116,8 +127,15 @@ impl World {
         }
     }
 
+    /// Lets time pass in which nothing happens, in large steps.
+    pub(super) fn idle(&mut self, time: Duration) {
+        self.step = IDLE_STEP;
+        self.run(time);
+        self.step = STEP;
+    }
+
     fn step(&mut self) {
-        self.now += STEP;
+        self.now += self.step;
         self.publish_events();
         self.connect();
         for index in self.nodes.keys().copied().collect::<Vec<_>>() {
@@ -161,7 +179,8 @@ impl World {
         let now = self.now;
         let mut due = Vec::new();
         for node in self.nodes.values_mut() {
-            while let Some((_, tick)) = node.publishing.pop_front_if(|(at, _)| *at <= now) {
+            let is_silent = node.upstream.is_silent(now);
+            while let Some((_, tick)) = node.publishing.pop_front_if(|(at, _)| !is_silent && *at <= now) {
                 if node.upstream.is_up {
                     due.push(tick);
                 }
@@ -276,11 +295,50 @@ impl World {
         }
     }
 
+    /// Nothing passes between a node and Redis, as if Redis were stopped.
+    pub(super) fn silence(&mut self, index: usize, time: Duration) {
+        let until = self.now + time;
+        if let Some(node) = self.nodes.get_mut(&index) {
+            node.upstream.silent_until = Some(until);
+        }
+    }
+
+    /// Messages are lost on a node's way from Redis, and the node is told of it.
+    pub(super) fn lag(&mut self, index: usize) {
+        if let Some(node) = self.nodes.get_mut(&index) {
+            node.upstream.lag();
+        }
+    }
+
     /// Every node has Redis again.
     pub(super) fn restore_all(&mut self) {
         let now = self.now;
-        for node in self.nodes.values_mut().filter(|node| !node.upstream.is_up) {
-            node.upstream.restore(now);
+        for node in self.nodes.values_mut() {
+            node.upstream.silent_until = None;
+            if !node.upstream.is_up {
+                node.upstream.restore(now);
+            }
         }
+    }
+
+    /// All troubles are over; nodes that were told to leave are gone.
+    pub(super) fn mend(&mut self) {
+        self.restore_all();
+        self.parted.clear();
+        for node in self.nodes.values_mut() {
+            node.asleep_until = None;
+        }
+        self.kill_the_leaving();
+    }
+
+    pub(super) fn kill_the_leaving(&mut self) {
+        for index in std::mem::take(&mut self.leaving) {
+            self.kill(index);
+        }
+    }
+
+    /// Who an edge is to a holder that it has a link to.
+    pub(super) fn edge_key(&self, edge: usize, holder: usize) -> EdgeKey {
+        self.wires[&(edge, holder)].key
     }
 }

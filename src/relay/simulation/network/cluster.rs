@@ -40,6 +40,8 @@ pub(super) enum Trouble {
     Cut(usize),
     /// Nothing comes from Redis.
     Silent(usize),
+    /// The process is told to end, hands over what it can, and is killed.
+    Leaving(usize),
 }
 
 pub(super) struct Cluster {
@@ -56,6 +58,8 @@ pub(super) struct Cluster {
     /// How long events may be under way from Redis.
     pub under_way: Duration,
     troubles: Vec<Trouble>,
+    /// How often a node was told to leave.
+    operators_ever: usize,
     journal: Vec<String>,
     _log: Option<DefaultGuard>,
 }
@@ -109,6 +113,7 @@ impl Cluster {
             pace: 0.0,
             under_way: Line::LONGEST + 5 * STEP,
             troubles: Vec::new(),
+            operators_ever: 0,
             journal: Vec::new(),
             _log: log(),
         };
@@ -207,6 +212,7 @@ impl Cluster {
             }
             Trouble::Cut(node) => drop(self.with(node, |run| run.redis().cut())),
             Trouble::Silent(node) => drop(self.with(node, |run| run.line.goes_silent(true))),
+            Trouble::Leaving(node) => drop(self.leave(node)),
         }
         self.troubles.push(trouble);
     }
@@ -220,6 +226,11 @@ impl Cluster {
     fn end(&mut self, trouble: Trouble) {
         self.note(&format!("no more {trouble:?}"));
         match trouble {
+            Trouble::Leaving(node) if self.places[node].lock().is_some() => {
+                self.kill(node);
+                self.sim.bounce(name(node));
+            }
+            Trouble::Leaving(_) => {}
             Trouble::Crash(node) | Trouble::PowerLoss(node) => {
                 for other in (0..self.places.len()).filter(|other| *other != node) {
                     self.sim.repair(name(node), name(other));
@@ -257,17 +268,30 @@ impl Cluster {
         }
     }
 
-    /// A node hands over what it holds, and ends when that is done.
-    pub(super) fn retire(&mut self, node: usize) {
-        self.note(&format!("{node} leaves"));
-        let Some(holding) = self.with(node, |run| Arc::clone(&run.holding)) else { return };
+    /// Messages are lost on a node's way from Redis, and the node is told of it.
+    pub(super) fn lag(&mut self, node: usize) {
+        self.note(&format!("{node} lags"));
+        self.with(node, |run| run.line.lags());
+    }
+
+    /// Tells a node to hand over what it holds; whether that is done.
+    fn leave(&mut self, node: usize) -> Option<Arc<Mutex<bool>>> {
+        let holding = self.with(node, |run| Arc::clone(&run.holding))?;
         let left = Arc::new(Mutex::new(false));
         let told = Arc::clone(&left);
-        self.sim.client(format!("operator-{node}"), async move {
+        self.operators_ever += 1;
+        self.sim.client(format!("operator-{}", self.operators_ever), async move {
             holding.leave().await;
             *told.lock() = true;
             Ok(())
         });
+        Some(left)
+    }
+
+    /// A node hands over what it holds, and ends when that is done.
+    pub(super) fn retire(&mut self, node: usize) {
+        self.note(&format!("{node} leaves"));
+        let Some(left) = self.leave(node) else { return };
         let limit = self.now() + Duration::from_secs(10);
         while !*left.lock() {
             assert!(self.now() < limit, "{node} has not left within 10 seconds");

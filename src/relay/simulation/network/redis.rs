@@ -50,6 +50,16 @@ impl Line {
         self.changed.notify_one();
     }
 
+    /// Messages that are under way are lost, and that is said in their place.
+    pub(super) fn lags(&self) {
+        let mut state = self.state.lock();
+        let is_message = |news: &News| matches!(news, News::Message(..));
+        let Some(first) = state.under_way.iter().position(|(_, news)| is_message(news)) else { return };
+        let lost = state.under_way.iter().filter(|(_, news)| is_message(news)).count();
+        state.under_way[first].1 = News::Lagged(lost as u64);
+        state.under_way.retain(|(_, news)| !is_message(news));
+    }
+
     fn put(&self, news: News) {
         let mut state = self.state.lock();
         let delay = state.random.u64(0..=Self::LONGEST_MS);

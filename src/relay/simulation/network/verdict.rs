@@ -10,6 +10,9 @@ use super::{
 /// A subscription that is older than this has begun, if nothing is wrong.
 const BEGUN: Duration = Duration::from_secs(1);
 
+/// What each session watches besides: the channels of its token.
+const CONTROL_CHANNELS: usize = 2;
+
 /// What was missing, and what was said of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Verdict {
@@ -97,6 +100,20 @@ pub(super) fn assert_up_to_date(cluster: &Cluster) {
                     channel(number)
                 );
             }
+        };
+        cluster.with(node, check);
+    }
+}
+
+/// Every node has a link to every other one, and of what it takes two of them hold everything.
+pub(super) fn assert_at_rest(cluster: &Cluster) {
+    let nodes = cluster.living().len();
+    for node in cluster.living() {
+        let check = |run: &mut Run| {
+            assert_eq!(metric(run, "flodgatt_cluster_nodes "), nodes, "node {node}: nodes");
+            let watched = run.open().count() + CONTROL_CHANNELS;
+            assert_eq!(metric(run, "flodgatt_relay_channels "), watched, "node {node}: channels");
+            assert_eq!(metric(run, "flodgatt_relay_channels_at_risk "), 0, "node {node}: channels at risk");
         };
         cluster.with(node, check);
     }
