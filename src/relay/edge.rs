@@ -4,13 +4,14 @@
 //! Nothing here waits: what is heard goes in by calls, with the time; what is to be asked is put into the links' orders;
 //! events go to the sink.
 
+mod gaps;
 mod interest;
 mod link;
 #[cfg(test)]
 mod rest;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -21,15 +22,16 @@ use tokio::time::Instant;
 use super::{
     door::{LinkId, Orders},
     message::{GapCause, Notice},
-    plan::{self, Situation, Source},
+    plan::{self, Situation, Source, Standing},
     position::{Position, Tick, check},
 };
 use crate::{
     cluster::{Holders, NodeId, Ring},
-    domain::{Channel, ChannelKind},
+    domain::Channel,
     telemetry::Metrics,
     upstream::Sink,
 };
+use gaps::Gaps;
 use interest::{Interest, Loss};
 use link::Link;
 
@@ -38,6 +40,9 @@ const SILENCE: Duration = Duration::from_secs(3);
 
 /// How long a lost link may take to be made again before it is accepted that what its node held is lost.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// When to look again at a channel while there is no node at all.
+const UNLINKED: Duration = Duration::from_secs(1);
 
 /// This node's edge.
 pub(super) struct Edge {
@@ -49,12 +54,11 @@ pub(super) struct Edge {
     ring: Ring,
     members: Vec<NodeId>,
     channels: HashMap<Channel, Interest>,
-    /// Channels of which not all is as it should be yet.
-    unsettled: HashSet<Channel>,
+    /// Channels of which not all is as it should be yet, and when to look at them again at the latest.
+    unsettled: HashMap<Channel, Instant>,
+    gaps: Gaps,
     /// When a link was lost last.
     lost: Option<Instant>,
-    /// Whether other nodes may be able to hold channels than before.
-    is_stirred: bool,
 }
 
 impl Edge {
@@ -67,9 +71,9 @@ impl Edge {
             ring: Ring::new([]),
             members: Vec::new(),
             channels: HashMap::new(),
-            unsettled: HashSet::new(),
+            unsettled: HashMap::new(),
+            gaps: Gaps::default(),
             lost: None,
-            is_stirred: false,
         }
     }
 
@@ -118,18 +122,29 @@ impl Edge {
     /// A node says something.
     pub(super) fn heard(&mut self, id: LinkId, notices: Vec<Notice>, now: Instant) {
         let Some(node) = self.nodes.get(&id).cloned() else { return };
+        let mut is_stirred = false;
         for notice in notices {
-            self.hear(&node, notice, now);
+            is_stirred |= self.hear(&node, notice, now);
         }
-        if std::mem::take(&mut self.is_stirred) {
+        if is_stirred {
             self.regard(now);
+        }
+        if self.gaps.take_control() {
+            self.sink.missed();
         }
     }
 
-    fn hear(&mut self, node: &NodeId, notice: Notice, now: Instant) {
+    /// Whether other nodes may be able to hold channels than before.
+    fn hear(&mut self, node: &NodeId, notice: Notice, now: Instant) -> bool {
         match notice {
-            Notice::Tick(tick) => self.ticked(node, tick, now),
-            Notice::Event { ask, message } => self.event(node, ask, &message),
+            Notice::Tick(tick) => return self.ticked(node, tick, now),
+            Notice::Broken => return self.broken(node, now),
+            Notice::Up => return self.change(node, |link| !std::mem::replace(&mut link.is_up, true)),
+            Notice::Leaving => return self.change(node, |link| !std::mem::replace(&mut link.is_leaving, true)),
+            Notice::Event { ask, message } => {
+                self.event(node, ask, &message);
+                return false;
+            }
             Notice::Held { ask, since } => self.held(node, ask, since, now),
             Notice::Replay { ask, round, tick, count, age, message } => {
                 let position = Position { tick, count, check: Some(check(&message)) };
@@ -138,37 +153,33 @@ impl Edge {
             Notice::Taken { ask, round, count } => self.taken(node, ask, round, count, now),
             Notice::Gap { ask, round, cause } => self.gap(node, ask, round, cause, now),
             Notice::Refused { ask, round, cause } => self.refused(node, ask, round, cause, now),
-            Notice::Broken => {
-                self.set_up(node, false);
-                self.lose(node, Loss::Broken, now);
-                self.is_stirred = true;
-            }
-            Notice::Up => {
-                self.set_up(node, true);
-                self.is_stirred = true;
-            }
-            Notice::Leaving => {
-                if let Some(link) = self.links.get_mut(node) {
-                    link.is_leaving = true;
-                }
-                self.is_stirred = true;
-            }
         }
+        self.change(node, |link| {
+            link.answered = Some(now);
+            false
+        })
     }
 
-    fn set_up(&mut self, node: &NodeId, is_up: bool) {
-        if let Some(link) = self.links.get_mut(node) {
-            link.is_up = is_up;
+    fn change(&mut self, node: &NodeId, what: impl FnOnce(&mut Link) -> bool) -> bool {
+        self.links.get_mut(node).is_some_and(what)
+    }
+
+    fn broken(&mut self, node: &NodeId, now: Instant) -> bool {
+        let was_up = self.change(node, |link| std::mem::replace(&mut link.is_up, false));
+        if was_up {
+            self.lose(node, Loss::Broken, now);
         }
+        was_up
     }
 
-    fn ticked(&mut self, node: &NodeId, tick: Tick, now: Instant) {
-        let Some(link) = self.links.get_mut(node) else { return };
-        link.ticked(tick, now);
-        self.is_stirred |= std::mem::take(&mut link.is_silent);
+    fn ticked(&mut self, node: &NodeId, tick: Tick, now: Instant) -> bool {
+        self.change(node, |link| {
+            link.ticked(tick, now);
+            std::mem::take(&mut link.is_silent)
+        })
     }
 
-    /// The channel of an ask, if this node's events count for it.
+    /// An event counts if it comes from the channel's live source.
     fn event(&mut self, node: &NodeId, ask: u64, message: &str) {
         let Some(link) = self.links.get(node) else { return };
         let Some(channel) = link.channel(ask) else { return };
@@ -203,7 +214,7 @@ impl Edge {
         let Some(channel) = self.links.get(node).and_then(|link| link.channel(ask)).cloned() else { return };
         if let Some(asked) = self.channels.get_mut(&channel).and_then(|interest| interest.asked_of(node)) {
             asked.confirmed = Some((since, now));
-            asked.refused = None;
+            asked.standing = Standing::Good;
             self.arrange(&channel, now);
         }
     }
@@ -215,8 +226,8 @@ impl Edge {
             return;
         };
         if interest.has_lost_its_beginning() {
-            let cause = (!interest.is_beginning(now)).then_some(GapCause::SourceLost);
-            missed(&channel, node, cause, &self.metrics, &*self.sink);
+            let cause = (!interest.is_beginning(now)).then(|| interest.cause_of_lost_beginning());
+            self.gaps.note(&channel, node, cause, &self.metrics);
         }
         interest.live_from(node, link, count, now);
         self.arrange(&channel, now);
@@ -224,12 +235,12 @@ impl Edge {
 
     fn refused(&mut self, node: &NodeId, ask: u64, round: u32, cause: GapCause, now: Instant) {
         let Some(channel) = self.links.get(node).and_then(|link| link.channel(ask)).cloned() else { return };
-        let Some(interest) = self.channels.get_mut(&channel).filter(|interest| interest.is_taking(node, round)) else {
+        let Some(interest) = self.channels.get_mut(&channel).filter(|one| one.is_refused_by(node, round)) else {
             return;
         };
         interest.source = Source::None;
         if let Some(asked) = interest.asked_of(node) {
-            asked.refused = Some(cause);
+            asked.standing = Standing::Refused;
             asked.relays = false;
         }
         self.metrics.relay.refused(cause);
@@ -242,9 +253,10 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
-        interest.forget_check();
-        let cause = (!interest.is_beginning(now)).then_some(cause);
-        missed(channel, node, cause, &self.metrics, &*self.sink);
+        if interest.has_new_gap() {
+            let cause = (!interest.is_beginning(now)).then_some(cause);
+            self.gaps.note(channel, node, cause, &self.metrics);
+        }
     }
 
     /// Nothing counts any more that a node holds. What it had is remembered by its position.
@@ -254,7 +266,7 @@ impl Edge {
         for channel in asked {
             let Some(interest) = self.channels.get_mut(&channel) else { continue };
             interest.lose(node, link, loss, now);
-            self.unsettled.insert(channel);
+            self.unsettled.insert(channel, now);
         }
         tracing::debug!(%node, ?loss, "what a node holds does not count any more");
     }
@@ -296,9 +308,13 @@ impl Edge {
     fn arrange(&mut self, channel: &Channel, now: Instant) {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         let Some(Holders { owner, standby }) = self.ring.holders(channel) else {
-            self.unsettled.insert(channel.clone());
+            self.unsettled.insert(channel.clone(), now + UNLINKED);
             return;
         };
+        if let Some(node) = interest.give_up_late_take(&self.links, &self.members, now) {
+            self.metrics.relay.refused(GapCause::NoAnswer);
+            tracing::debug!(%channel, %node, "a holder does not answer; asking another one");
+        }
         let asked = interest.regarded(&self.links, &self.members, now);
         let (source, has_position) = (&interest.source, interest.has_position());
         let was_lost = self.lost.is_some_and(|lost| now.duration_since(lost) < GRACE);
@@ -311,18 +327,19 @@ impl Edge {
         if interest.is_settled(owner, standby) {
             self.unsettled.remove(channel);
         } else {
-            self.unsettled.insert(channel.clone());
+            self.unsettled.insert(channel.clone(), interest.next_look(owner, now));
         }
     }
 
     /// Goes on with channels that wait for time to pass. To be called several times a second.
     pub(super) fn settle(&mut self, now: Instant) {
-        for channel in self.unsettled.iter().cloned().collect::<Vec<_>>() {
+        let due = self.unsettled.iter().filter(|(_, when)| **when <= now);
+        for channel in due.map(|(channel, _)| channel.clone()).collect::<Vec<_>>() {
             self.arrange(&channel, now);
         }
     }
 
-    /// Looks for silent nodes, and forgets old refusals. To be called each second.
+    /// Looks for silent nodes, forgets old refusals, and tells of gaps. To be called each second.
     pub(super) fn review(&mut self, now: Instant) {
         let late = |link: &Link| !link.is_silent && now.duration_since(link.heard) > SILENCE;
         let silent: Vec<NodeId> =
@@ -337,11 +354,12 @@ impl Edge {
         if !silent.is_empty() {
             self.regard(now);
         }
-        for channel in &self.unsettled {
+        for channel in self.unsettled.keys() {
             if let Some(interest) = self.channels.get_mut(channel) {
-                interest.forgive();
+                interest.forgive(now);
             }
         }
+        self.gaps.tell();
         let at_risk = self.channels.values().filter(|interest| interest.confirmed(&self.members) < 2).count();
         self.metrics.relay.channels(self.channels.len(), at_risk);
     }
@@ -361,17 +379,5 @@ impl Edge {
 fn deliver(sink: &dyn Sink, channel: &Channel, message: &str, age: Duration) {
     if catch_unwind(AssertUnwindSafe(|| sink.receive(channel.as_str(), message, age))).is_err() {
         sink.lagged(1);
-    }
-}
-
-/// Events of a channel are missing, or may be: that is counted and said, unless it is no more than the beginning of a
-/// subscription, and made up for as far as it can be.
-fn missed(channel: &Channel, node: &NodeId, cause: Option<GapCause>, metrics: &Metrics, sink: &dyn Sink) {
-    if let Some(cause) = cause {
-        metrics.relay.gap(cause);
-        tracing::warn!(%channel, %node, cause = cause.label(), "events of a channel were missed");
-    }
-    if channel.kind() == ChannelKind::Control {
-        sink.missed();
     }
 }

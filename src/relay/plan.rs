@@ -1,6 +1,7 @@
 //! What an edge does next about one channel, given who should hold it and who does: a pure function.
 
-use super::message::GapCause;
+use tokio::time::Instant;
+
 use crate::cluster::NodeId;
 
 /// One node that was asked for the channel.
@@ -13,10 +14,23 @@ pub(super) struct Asked {
     pub is_confirmed: bool,
     /// Whether whoever relays the channel now has passed the tick from which on this node's subscription counts.
     pub is_passed: bool,
-    /// Why it refused, since it last confirmed.
-    pub refused: Option<GapCause>,
+    pub standing: Standing,
+    /// When it was last told to relay.
+    pub taken: Option<Instant>,
     /// Whether it was told to relay.
     pub relays: bool,
+}
+
+/// What became of the last take that a node was sent, unless it has confirmed since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing is held against it.
+    #[default]
+    Good,
+    /// It lacked something.
+    Refused,
+    /// It did not answer in time. It may have everything.
+    Late,
 }
 
 /// Whose events count.
@@ -87,30 +101,40 @@ fn wanted<'a>(situation: &Situation<'a>) -> impl Iterator<Item = &'a NodeId> {
 /// Whom to take from now, and whether it may refuse.
 fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
     let asked = |node: &NodeId| situation.asked.iter().find(|asked| asked.node == *node);
-    let not_refused = |node: &&NodeId| asked(node).is_none_or(|asked| asked.refused.is_none());
+    let stands = |node: &NodeId, standing| asked(node).map_or(Standing::Good, |asked| asked.standing) == standing;
+    let is_good = |node: &&NodeId| stands(node, Standing::Good);
+    // Those who do not answer are tried in turn.
+    let late = |nodes: &mut dyn Iterator<Item = &'a NodeId>| {
+        nodes.filter(|node| stands(node, Standing::Late)).min_by_key(|node| asked(node).and_then(|asked| asked.taken))
+    };
     match situation.source {
         Source::Taking { .. } => None,
         Source::Live { node } if node == situation.owner => None,
         // Make before break: the owner has all that will follow the position.
         Source::Live { .. } => {
             let ready = asked(situation.owner)
-                .is_some_and(|owner| owner.is_confirmed && owner.is_passed && owner.refused.is_none());
+                .is_some_and(|owner| owner.is_confirmed && owner.is_passed && owner.standing == Standing::Good);
             ready.then_some((situation.owner, true))
         }
         Source::None if !situation.has_position => {
-            Some((wanted(situation).find(not_refused).unwrap_or(situation.owner), false))
+            let best = wanted(situation).find(is_good).or_else(|| late(&mut wanted(situation)));
+            Some((best.unwrap_or(situation.owner), false))
         }
         Source::None => {
             let others = situation.asked.iter().filter(|asked| asked.is_able).map(|asked| &asked.node);
             let candidates = || wanted(situation).chain(others.clone());
             let confirmed = |node: &&NodeId| asked(node).is_some_and(|asked| asked.is_confirmed);
-            let best = candidates().filter(not_refused).find(confirmed).or_else(|| candidates().find(not_refused));
+            let best = candidates().filter(is_good).find(confirmed).or_else(|| candidates().find(is_good));
             match best {
                 Some(node) => Some((node, true)),
                 // Whoever comes back will be asked. Nothing more is lost meanwhile: those who refused hold from now on.
-                None if situation.may_wait => None,
-                // Everybody has refused: the gap is certain.
-                None => Some((situation.owner, false)),
+                None if situation.may_wait => late(&mut candidates()).map(|node| (node, true)),
+                // The gap is certain, or may be: rather from somebody who answers.
+                None => {
+                    let answers = candidates().find(|node| stands(node, Standing::Refused));
+                    let node = answers.or_else(|| late(&mut candidates()));
+                    Some((node.unwrap_or(situation.owner), false))
+                }
             }
         }
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     super::{
         message::{GapCause, Order, Take},
-        plan::{Asked, Source, Step},
+        plan::{Asked, Source, Standing, Step},
         position::{Position, Tick},
     },
     link::Link,
@@ -17,8 +17,20 @@ use crate::{cluster::NodeId, domain::Channel};
 /// After so long a live source has passed a holder's tick in any case, though it may not be remembered.
 const PASSED: Duration = Duration::from_secs(3);
 
-/// How long a node may take to answer a take before another one is asked.
+/// How long a node may take to answer a take, while it answers nothing else either, before another one is asked.
 const ANSWER: Duration = Duration::from_secs(3);
+
+/// How long it may take while it answers others.
+const LONGEST_ANSWER: Duration = Duration::from_secs(15);
+
+/// How long a node that did not answer is left alone while another one relays.
+const LENIENCE: Duration = Duration::from_secs(30);
+
+/// When to look again at what may change within moments.
+const SOON: Duration = Duration::from_millis(100);
+
+/// When to look again at what waits for others.
+const LATER: Duration = Duration::from_secs(1);
 
 /// A tick that came longer ago says nothing about when a channel was first taken.
 const RECENT: Duration = Duration::from_millis(1_500);
@@ -38,7 +50,7 @@ pub(super) enum Loss {
 }
 
 /// What an edge knows of a channel.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Interest {
     /// Where it is in the channel, unless a source is live: then the link's last tick and the count say it.
     pub position: Option<Position>,
@@ -55,8 +67,13 @@ pub(super) struct Interest {
     /// The last take, and when it was sent.
     round: u32,
     taken: Option<Instant>,
-    /// Since when no source is live, if one was.
+    /// Whether it may be refused, and whether a gap was said in answer to it.
+    is_strict: bool,
+    has_gap: bool,
+    /// Since when no source is live, if one was, or the first one should be.
     lost: Option<Instant>,
+    /// Why the last take that was given up was.
+    given_up: Option<GapCause>,
 }
 
 /// A node that was asked for the channel.
@@ -66,26 +83,10 @@ pub(super) struct AskedNode {
     pub ask: u64,
     /// From which tick on its subscription counts, and when it said so.
     pub confirmed: Option<(Tick, Instant)>,
-    pub refused: Option<GapCause>,
+    pub standing: Standing,
+    /// When it was last told to relay.
+    pub taken: Option<Instant>,
     pub relays: bool,
-}
-
-impl Default for Interest {
-    fn default() -> Self {
-        Self {
-            position: None,
-            source: Source::None,
-            asked: Vec::new(),
-            ticks: 0,
-            count: 0,
-            check: None,
-            begun: None,
-            beginning: None,
-            round: 0,
-            taken: None,
-            lost: None,
-        }
-    }
 }
 
 impl Interest {
@@ -113,10 +114,10 @@ impl Interest {
         self.check = self.position.and_then(|position| position.check);
         self.source = Source::Live { node: node.clone() };
         (self.ticks, self.count) = (link.ticks, count);
-        (self.lost, self.beginning) = (None, None);
+        (self.lost, self.beginning, self.given_up) = (None, None, None);
         if let Some(asked) = self.asked_of(node) {
             asked.confirmed.get_or_insert((link.last_tick, now));
-            asked.refused = None;
+            asked.standing = Standing::Good;
         }
     }
 
@@ -125,7 +126,7 @@ impl Interest {
     }
 
     /// What was seen last is nothing that others would know.
-    pub(super) fn forget_check(&mut self) {
+    fn forget_check(&mut self) {
         if let Some(position) = &mut self.position {
             position.check = None;
         }
@@ -142,12 +143,47 @@ impl Interest {
         self.taken = Some(now);
     }
 
-    /// Whoever refused may be asked again.
-    pub(super) fn forgive(&mut self) {
-        if matches!(self.source, Source::Live { .. }) {
-            for asked in &mut self.asked {
-                asked.refused = None;
+    /// Whoever refused may be asked again, and after a longer while whoever did not answer: that costs a moment.
+    pub(super) fn forgive(&mut self, now: Instant) {
+        if !matches!(self.source, Source::Live { .. }) {
+            return;
+        }
+        for asked in &mut self.asked {
+            let is_long_ago = asked.taken.is_none_or(|taken| now.duration_since(taken) > LENIENCE);
+            if asked.standing == Standing::Refused || is_long_ago {
+                asked.standing = Standing::Good;
             }
+        }
+    }
+
+    /// Whether the answer to a take means that it was refused: one that is not strict cannot be.
+    pub(super) fn is_refused_by(&self, node: &NodeId, round: u32) -> bool {
+        self.is_strict && self.is_taking(node, round)
+    }
+
+    /// Events are missing at this place, its source says; whether it says so for the first time.
+    pub(super) fn has_new_gap(&mut self) -> bool {
+        self.forget_check();
+        !std::mem::replace(&mut self.has_gap, true)
+    }
+
+    /// Why events may be missing that came since the first take.
+    pub(super) fn cause_of_lost_beginning(&self) -> GapCause {
+        self.given_up.unwrap_or(GapCause::SourceLost)
+    }
+
+    /// When it is to be looked at again if nothing is heard before.
+    pub(super) fn next_look(&self, owner: &NodeId, now: Instant) -> Instant {
+        let is_ready = |asked: &AskedNode| asked.confirmed.is_some() && asked.standing == Standing::Good;
+        match (&self.source, self.taken) {
+            // The owner has confirmed, and the source is about to pass its tick.
+            (Source::Live { node }, _)
+                if node != owner && self.asked.iter().any(|asked| asked.node == *owner && is_ready(asked)) =>
+            {
+                now + SOON
+            }
+            (Source::Taking { .. }, Some(taken)) => (taken + ANSWER).max(now + LATER),
+            _ => now + LATER,
         }
     }
 
@@ -185,9 +221,39 @@ impl Interest {
     }
 
     /// Whom it was sent to does not answer.
-    fn give_up_take(&mut self) {
+    fn give_up_take(&mut self, cause: GapCause, now: Instant) {
         self.source = Source::None;
         self.position = self.position.or(self.begun.map(|tick| Position { tick, count: 0, check: None }));
+        self.lost.get_or_insert(now);
+        self.given_up = Some(cause);
+    }
+
+    /// Gives a take up if its node can hold no more, or does not answer, which is returned.
+    pub(super) fn give_up_late_take(
+        &mut self,
+        links: &HashMap<NodeId, Link>,
+        members: &[NodeId],
+        now: Instant,
+    ) -> Option<NodeId> {
+        let Source::Taking { node, .. } = &self.source else { return None };
+        let node = node.clone();
+        let is_longer_ago = |since: Option<Instant>, time| since.is_some_and(|since| now.duration_since(since) > time);
+        // One that has no Redis cannot answer.
+        let is_late = links.get(&node).is_some_and(|link| link.is_up)
+            && is_longer_ago(self.taken, ANSWER)
+            && (is_longer_ago(self.taken, LONGEST_ANSWER)
+                || links.get(&node).is_none_or(|link| link.answered.is_none_or(|one| is_longer_ago(Some(one), ANSWER))));
+        if is_late {
+            self.give_up_take(GapCause::NoAnswer, now);
+            if let Some(asked) = self.asked_of(&node) {
+                asked.standing = Standing::Late;
+            }
+            return Some(node);
+        }
+        if !is_able(&node, links, members) {
+            self.give_up_take(GapCause::SourceLost, now);
+        }
+        None
     }
 
     /// A node does not count any more.
@@ -198,7 +264,7 @@ impl Interest {
                 self.source = Source::None;
                 self.lost = Some(now);
             }
-            Source::Taking { node: source, .. } if source == node => self.give_up_take(),
+            Source::Taking { node: source, .. } if source == node => self.give_up_take(GapCause::SourceLost, now),
             _ => {}
         }
         match loss {
@@ -213,7 +279,7 @@ impl Interest {
     }
 
     /// The asked nodes as the plan sees them.
-    pub(super) fn regarded(&mut self, links: &HashMap<NodeId, Link>, members: &[NodeId], now: Instant) -> Vec<Asked> {
+    pub(super) fn regarded(&self, links: &HashMap<NodeId, Link>, members: &[NodeId], now: Instant) -> Vec<Asked> {
         let source = match &self.source {
             Source::Live { node } => links.get(node),
             _ => None,
@@ -221,24 +287,13 @@ impl Interest {
         let passed = |(since, when): (Tick, Instant)| {
             source.is_some_and(|link| link.has_passed(since)) || now.duration_since(when) > PASSED
         };
-        let is_able = |node: &NodeId| {
-            members.contains(node) || links.get(node).is_some_and(|link| link.is_able() && link.is_leaving)
-        };
-        if let Source::Taking { node, .. } = self.source.clone() {
-            let is_late = self.taken.is_some_and(|taken| now.duration_since(taken) > ANSWER);
-            if is_late && let Some(asked) = self.asked_of(&node) {
-                asked.refused = Some(GapCause::NoAnswer);
-            }
-            if is_late || !is_able(&node) {
-                self.give_up_take();
-            }
-        }
         let regarded = self.asked.iter().map(|asked| Asked {
             node: asked.node.clone(),
-            is_able: is_able(&asked.node),
+            is_able: is_able(&asked.node, links, members),
             is_confirmed: asked.confirmed.is_some(),
             is_passed: asked.confirmed.is_some_and(passed),
-            refused: asked.refused,
+            standing: asked.standing,
+            taken: asked.taken,
             relays: asked.relays,
         });
         regarded.collect()
@@ -253,22 +308,14 @@ impl Interest {
             }
             Step::Take { node, strict } => {
                 if let Source::Live { node: old } = &self.source
-                    && let Some(link) = links.get(&old.clone())
+                    && let Some(link) = links.get(old)
                 {
                     self.freeze(link);
                 }
                 if self.round == 0 {
-                    self.beginning = Some(now);
-                    let recent =
-                        |link: &&Link| now.duration_since(link.heard) < RECENT && link.last_tick != Tick::UNKNOWN;
-                    self.begun = links.values().filter(recent).max_by_key(|link| link.heard).map(|link| link.last_tick);
+                    self.begin(links, now);
                 }
-                self.round += 1;
-                let take = Take { round: self.round, from: self.position, strict };
-                let Some((ask, link)) = self.ask(channel, &node, links, true) else { return };
-                link.order(ask, Order::Take(channel.clone(), take));
-                self.source = Source::Taking { node, round: take.round };
-                self.taken = Some(now);
+                self.take(channel, node, strict, links, now);
             }
             Step::Release(node) => {
                 let Some(place) = self.asked.iter().position(|asked| asked.node == node) else { return };
@@ -278,6 +325,32 @@ impl Interest {
                 }
             }
         }
+    }
+
+    /// Remembers where the channel was when it was wanted first.
+    fn begin(&mut self, links: &HashMap<NodeId, Link>, now: Instant) {
+        self.beginning = Some(now);
+        let recent = |link: &&Link| now.duration_since(link.heard) < RECENT && link.last_tick != Tick::UNKNOWN;
+        self.begun = links.values().filter(recent).max_by_key(|link| link.heard).map(|link| link.last_tick);
+    }
+
+    fn take(
+        &mut self,
+        channel: &Channel,
+        node: NodeId,
+        strict: bool,
+        links: &mut HashMap<NodeId, Link>,
+        now: Instant,
+    ) {
+        self.round += 1;
+        let take = Take { round: self.round, from: self.position, strict };
+        let Some((ask, link)) = self.ask(channel, &node, links, true) else { return };
+        link.order(ask, Order::Take(channel.clone(), take));
+        if let Some(asked) = self.asked_of(&node) {
+            asked.taken = Some(now);
+        }
+        self.source = Source::Taking { node, round: take.round };
+        (self.taken, self.is_strict, self.has_gap) = (Some(now), strict, false);
     }
 
     /// The ask at a node, which is made if there is none.
@@ -296,10 +369,16 @@ impl Interest {
             }
             None => {
                 let ask = link.ask(channel);
-                self.asked.push(AskedNode { node: node.clone(), ask, confirmed: None, refused: None, relays });
+                let (node, standing) = (node.clone(), Standing::Good);
+                self.asked.push(AskedNode { node, ask, confirmed: None, standing, taken: None, relays });
                 ask
             }
         };
         Some((ask, link))
     }
+}
+
+/// Whether a node can relay: one of the ring, or one that is about to leave.
+fn is_able(node: &NodeId, links: &HashMap<NodeId, Link>, members: &[NodeId]) -> bool {
+    members.contains(node) || links.get(node).is_some_and(|link| link.is_able() && link.is_leaving)
 }

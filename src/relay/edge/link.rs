@@ -32,6 +32,8 @@ pub(super) struct Link {
     pub ticks: u64,
     /// When the last one came.
     pub heard: Instant,
+    /// When it last answered a take, or confirmed.
+    pub answered: Option<Instant>,
     recent: VecDeque<Tick>,
     passed: HashSet<Tick>,
     orders: Arc<Orders>,
@@ -49,6 +51,7 @@ impl Link {
             last_tick: Tick::UNKNOWN,
             ticks: 0,
             heard: now,
+            answered: None,
             recent: VecDeque::new(),
             passed: HashSet::new(),
             orders,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Edge, Source};
+use super::{Edge, Source, Standing};
 use crate::{cluster::NodeId, domain::Channel};
 
 impl Edge {
@@ -20,7 +20,7 @@ impl Edge {
             let mut expected = BTreeSet::from([(holders.owner.clone(), true)]);
             expected.extend(holders.standby.map(|standby| (standby.clone(), false)));
             let asked: BTreeSet<_> = interest.asked.iter().map(|asked| (asked.node.clone(), asked.relays)).collect();
-            let is_sound = interest.asked.iter().all(|asked| asked.confirmed.is_some() && asked.refused.is_none());
+            let is_sound = interest.asked.iter().all(|asked| asked.confirmed.is_some() && asked.standing == Standing::Good);
             let is_live = matches!(&interest.source, Source::Live { node } if node == holders.owner);
             if !is_live || !is_sound || asked != expected || interest.asked.len() != expected.len() {
                 unrest.push(format!("{channel}: {holders:?}, {interest:?}"));

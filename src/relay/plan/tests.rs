@@ -7,7 +7,7 @@ fn node(name: &str) -> NodeId {
 }
 
 fn asked(name: &str) -> Asked {
-    Asked { node: node(name), is_able: true, is_confirmed: true, is_passed: true, refused: None, relays: false }
+    Asked { node: node(name), is_able: true, is_confirmed: true, is_passed: true, standing: Standing::Good, taken: None, relays: false }
 }
 
 /// What is planned if `a` is owner and `b` standby.
@@ -65,7 +65,7 @@ fn an_old_owner_that_is_the_standby_now_stops_relaying() {
 
 #[test]
 fn a_gap_is_accepted_only_when_everybody_has_refused() {
-    let refused = |name| Asked { refused: Some(GapCause::Evicted), ..asked(name) };
+    let refused = |name| Asked { standing: Standing::Refused, ..asked(name) };
     assert_eq!(planned(&[refused("a"), asked("b")], &Source::None, true), [take("b", true)]);
     assert_eq!(planned(&[refused("a"), refused("b"), asked("c")], &Source::None, true), [take("c", true)]);
     assert_eq!(planned(&[refused("a"), refused("b")], &Source::None, true), [take("a", false)]);
@@ -73,23 +73,53 @@ fn a_gap_is_accepted_only_when_everybody_has_refused() {
 
 #[test]
 fn a_gap_is_not_accepted_while_somebody_may_come_back() {
-    let refused = |name| Asked { refused: Some(GapCause::BeforeSince), ..asked(name) };
+    let refused = |name| Asked { standing: Standing::Refused, ..asked(name) };
     let (owner, standby, asked) = (node("a"), node("b"), [refused("a"), refused("b")]);
     let (source, standby) = (&Source::None, Some(&standby));
     let situation = Situation { owner: &owner, standby, asked: &asked, source, has_position: true, may_wait: true };
     assert_eq!(plan(&situation), []);
 }
 
+#[test]
+fn a_gap_is_accepted_from_somebody_who_answers_rather_than_from_the_owner_that_does_not() {
+    let late = Asked { standing: Standing::Late, ..asked("a") };
+    let refused = Asked { standing: Standing::Refused, ..asked("b") };
+    assert_eq!(planned(&[late, refused], &Source::None, true), [take("b", false)]);
+}
+
+#[test]
+fn who_did_not_answer_is_asked_again_before_a_gap_is_accepted() {
+    let (owner, standby) = (node("a"), node("b"));
+    let late = Asked { standing: Standing::Late, ..asked("b") };
+    let refused = Asked { standing: Standing::Refused, ..asked("a") };
+    let (asked, source, standby) = ([refused, late], &Source::None, Some(&standby));
+    let situation = Situation { owner: &owner, standby, asked: &asked, source, has_position: true, may_wait: true };
+    assert_eq!(plan(&situation), [take("b", true)]);
+}
+
+#[test]
+fn those_who_do_not_answer_are_tried_in_turn() {
+    let now = Instant::now();
+    let late = |name, taken| Asked { standing: Standing::Late, taken: Some(taken), ..asked(name) };
+    let (earlier, later) = (now, now + std::time::Duration::from_secs(3));
+    for has_position in [false, true] {
+        let asked = [late("a", later), late("b", earlier)];
+        assert_eq!(planned(&asked, &Source::None, has_position), [take("b", false)]);
+    }
+}
+
 fn some_asked() -> impl Strategy<Value = Vec<Asked>> {
     let one = |name: &'static str| {
-        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+        let standing = proptest::sample::select(vec![Standing::Good, Standing::Refused, Standing::Late]);
+        let flags = (any::<bool>(), any::<bool>(), any::<bool>(), standing, any::<bool>());
         proptest::option::of(flags).prop_map(move |flags| {
-            flags.map(|(is_able, is_confirmed, is_passed, is_refused, relays)| Asked {
+            flags.map(|(is_able, is_confirmed, is_passed, standing, relays)| Asked {
                 node: node(name),
                 is_able,
                 is_confirmed,
                 is_passed,
-                refused: is_refused.then_some(GapCause::Evicted),
+                standing,
+                taken: None,
                 relays,
             })
         })
