@@ -45,8 +45,15 @@ pub(super) struct OpenLink {
 /// Orders that wait to be sent: of several for one ask, the last.
 #[derive(Debug, Default)]
 pub(super) struct Orders {
-    waiting: Mutex<BTreeMap<u64, Order>>,
+    waiting: Mutex<Waiting>,
     filled: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    orders: BTreeMap<u64, Order>,
+    /// The asks from this number on were not heard of yet by the node.
+    unheard: u64,
 }
 
 /// The edge is no more: the node stops.
@@ -88,10 +95,16 @@ impl OpenLink {
 }
 
 impl Orders {
-    /// Puts orders, in place of what still waits for the same asks.
+    /// Puts an order, in place of what still waits for the same ask. Asks are numbered in the order in which they are made.
     pub(super) fn put(&self, ask: u64, order: Order) {
-        self.waiting.lock().insert(ask, order);
-        self.filled.notify_one();
+        let mut waiting = self.waiting.lock();
+        if order == Order::Release && ask >= waiting.unheard {
+            // The node need not hear of what came and went while it did not listen.
+            waiting.orders.remove(&ask);
+        } else {
+            waiting.orders.insert(ask, order);
+            self.filled.notify_one();
+        }
     }
 
     /// Waits for orders, and takes up to so many.
@@ -108,10 +121,32 @@ impl Orders {
     /// Takes up to so many orders, if there are any.
     pub(super) fn take_now(&self, most: usize) -> Vec<(u64, Order)> {
         let mut waiting = self.waiting.lock();
-        let taken = std::iter::from_fn(|| waiting.pop_first()).take(most).collect();
-        if !waiting.is_empty() {
+        let taken: Vec<_> = std::iter::from_fn(|| waiting.orders.pop_first()).take(most).collect();
+        if let Some((last, _)) = taken.last() {
+            waiting.unheard = waiting.unheard.max(last + 1);
+        }
+        if !waiting.orders.is_empty() {
             self.filled.notify_one();
         }
         taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Channel;
+
+    #[test]
+    fn what_came_and_went_while_the_node_did_not_listen_is_not_kept() {
+        let orders = Orders::default();
+        orders.put(1, Order::Hold(Channel::named("timeline:1")));
+        assert_eq!(orders.take_now(9).len(), 1);
+        for ask in 2..1_000 {
+            orders.put(ask, Order::Hold(Channel::named("timeline:1")));
+            orders.put(ask, Order::Release);
+        }
+        orders.put(1, Order::Release);
+        assert_eq!(orders.take_now(9), [(1, Order::Release)]);
     }
 }

@@ -381,3 +381,6 @@ fn deliver(sink: &dyn Sink, channel: &Channel, message: &str, age: Duration) {
         sink.lagged(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

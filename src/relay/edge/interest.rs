@@ -242,7 +242,9 @@ impl Interest {
         let is_late = links.get(&node).is_some_and(|link| link.is_up)
             && is_longer_ago(self.taken, ANSWER)
             && (is_longer_ago(self.taken, LONGEST_ANSWER)
-                || links.get(&node).is_none_or(|link| link.answered.is_none_or(|one| is_longer_ago(Some(one), ANSWER))));
+                || links
+                    .get(&node)
+                    .is_none_or(|link| link.answered.is_none_or(|one| is_longer_ago(Some(one), ANSWER))));
         if is_late {
             self.give_up_take(GapCause::NoAnswer, now);
             if let Some(asked) = self.asked_of(&node) {
@@ -334,14 +336,7 @@ impl Interest {
         self.begun = links.values().filter(recent).max_by_key(|link| link.heard).map(|link| link.last_tick);
     }
 
-    fn take(
-        &mut self,
-        channel: &Channel,
-        node: NodeId,
-        strict: bool,
-        links: &mut HashMap<NodeId, Link>,
-        now: Instant,
-    ) {
+    fn take(&mut self, channel: &Channel, node: NodeId, strict: bool, links: &mut HashMap<NodeId, Link>, now: Instant) {
         self.round += 1;
         let take = Take { round: self.round, from: self.position, strict };
         let Some((ask, link)) = self.ask(channel, &node, links, true) else { return };

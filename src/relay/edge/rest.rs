@@ -20,7 +20,8 @@ impl Edge {
             let mut expected = BTreeSet::from([(holders.owner.clone(), true)]);
             expected.extend(holders.standby.map(|standby| (standby.clone(), false)));
             let asked: BTreeSet<_> = interest.asked.iter().map(|asked| (asked.node.clone(), asked.relays)).collect();
-            let is_sound = interest.asked.iter().all(|asked| asked.confirmed.is_some() && asked.standing == Standing::Good);
+            let is_sound =
+                interest.asked.iter().all(|asked| asked.confirmed.is_some() && asked.standing == Standing::Good);
             let is_live = matches!(&interest.source, Source::Live { node } if node == holders.owner);
             if !is_live || !is_sound || asked != expected || interest.asked.len() != expected.len() {
                 unrest.push(format!("{channel}: {holders:?}, {interest:?}"));
@@ -33,7 +34,8 @@ impl Edge {
     pub(in super::super) fn asks_at(&self, node: &NodeId) -> Vec<(Channel, bool)> {
         let Some(link) = self.links.get(node) else { return Vec::new() };
         let relays = |channel: &Channel| {
-            let asked = self.channels.get(channel).and_then(|interest| interest.asked.iter().find(|one| one.node == *node));
+            let asked =
+                self.channels.get(channel).and_then(|interest| interest.asked.iter().find(|one| one.node == *node));
             asked.is_some_and(|asked| asked.relays)
         };
         link.channels().map(|channel| (channel.clone(), relays(channel))).collect()

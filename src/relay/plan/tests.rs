@@ -7,7 +7,15 @@ fn node(name: &str) -> NodeId {
 }
 
 fn asked(name: &str) -> Asked {
-    Asked { node: node(name), is_able: true, is_confirmed: true, is_passed: true, standing: Standing::Good, taken: None, relays: false }
+    Asked {
+        node: node(name),
+        is_able: true,
+        is_confirmed: true,
+        is_passed: true,
+        standing: Standing::Good,
+        taken: None,
+        relays: false,
+    }
 }
 
 /// What is planned if `a` is owner and `b` standby.
