@@ -173,8 +173,7 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_live_at(node) {
             interest.count_one(link, check(message));
-            deliver(&*self.sink, channel, message, Duration::ZERO);
-            self.metrics.relay.taken(1);
+            pass_on(channel, node, message, Duration::ZERO, &self.metrics, &*self.sink);
         }
     }
 
@@ -192,8 +191,7 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_taking(node, round) {
             interest.advance(position, now);
-            deliver(&*self.sink, channel, message, age);
-            self.metrics.relay.taken(1);
+            pass_on(channel, node, message, age, &self.metrics, &*self.sink);
         }
     }
 
@@ -355,6 +353,16 @@ impl Edge {
     }
 }
 
+/// Hands an event to the sessions, or says that it was too large.
+fn pass_on(channel: &Channel, node: &NodeId, message: &str, age: Duration, metrics: &Metrics, sink: &dyn Sink) {
+    if message.is_empty() {
+        missed(channel, node, Some(GapCause::TooLarge), metrics, sink);
+    } else {
+        deliver(sink, channel, message, age);
+        metrics.relay.taken(1);
+    }
+}
+
 /// Hands an event to the sessions. An event that nobody could foresee costs itself.
 fn deliver(sink: &dyn Sink, channel: &Channel, message: &str, age: Duration) {
     if catch_unwind(AssertUnwindSafe(|| sink.receive(channel.as_str(), message, age))).is_err() {
@@ -373,3 +381,6 @@ fn missed(channel: &Channel, node: &NodeId, cause: Option<GapCause>, metrics: &M
         sink.missed();
     }
 }
+
+#[cfg(test)]
+mod tests;

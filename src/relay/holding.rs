@@ -14,7 +14,7 @@ use tokio::{
 use super::{
     holder::{EdgeKey, Holder, OutletFull},
     log::Limits,
-    message::{Notice, Order},
+    message::{LARGEST_EVENT, Notice, Order},
     position::Tick,
 };
 use crate::{
@@ -157,7 +157,7 @@ impl Sink for Holding {
                 Err(error) => tracing::warn!(%error, channel, "something else than a tick was published"),
             }
         } else {
-            self.with(|holder, now| holder.received(channel, message, now));
+            self.with(|holder, now| holder.received(channel, relayable(message), now));
         }
     }
 
@@ -176,6 +176,16 @@ impl Sink for Holding {
 
     fn subscribed(&self, change: u64) {
         self.with(|holder, _| holder.subscribed(change));
+    }
+}
+
+/// What is relayed of a message, the same at every node: of one that is too large only its place, by an empty message. So
+/// what was published empty, and is no event, becomes something else that is none.
+fn relayable(message: &str) -> &str {
+    match message.len() {
+        0 => " ",
+        1..=LARGEST_EVENT => message,
+        _ => "",
     }
 }
 

@@ -41,12 +41,21 @@ pub enum GapCause {
     SourceLost,
     /// The holder did not answer.
     NoAnswer,
+    /// An event is too large to be relayed.
+    TooLarge,
 }
 
 impl GapCause {
     /// Every cause.
-    pub const ALL: [Self; 6] =
-        [Self::BeforeSince, Self::Evicted, Self::UnknownTick, Self::CheckFailed, Self::SourceLost, Self::NoAnswer];
+    pub const ALL: [Self; 7] = [
+        Self::BeforeSince,
+        Self::Evicted,
+        Self::UnknownTick,
+        Self::CheckFailed,
+        Self::SourceLost,
+        Self::NoAnswer,
+        Self::TooLarge,
+    ];
 
     /// For metrics and logs.
     pub fn label(self) -> &'static str {
@@ -57,6 +66,7 @@ impl GapCause {
             Self::CheckFailed => "check_failed",
             Self::SourceLost => "source_lost",
             Self::NoAnswer => "no_answer",
+            Self::TooLarge => "too_large",
         }
     }
 }

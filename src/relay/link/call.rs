@@ -13,7 +13,7 @@ use tonic::{Code, Request, Status, Streaming, body::Body, metadata::MetadataValu
 use super::{
     super::{
         door::{Door, OpenLink},
-        message::Order,
+        message::{LARGEST_EVENT, Order},
     },
     asked::Asked,
     complaints::Complaints,
@@ -41,9 +41,8 @@ const BATCH: usize = 1_000;
 /// Bytes of orders that are sent together, unless one has more.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Bytes of what a holder says at once: more than any event that Redis passes on to subscribers by default (32 MB), and
-/// than may wait for a link.
-const LARGEST_MESSAGE: usize = 40 * 1024 * 1024;
+/// Bytes of what a holder says at once, with what stands around an event.
+const LARGEST_MESSAGE: usize = LARGEST_EVENT + 1024;
 
 /// What is needed to open links.
 pub(super) struct Caller {

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     super::super::{
         door::Letter,
-        message::{Notice, Order},
+        message::{LARGEST_EVENT, Notice, Order},
     },
     support::{Log, Net, Node, plan, until},
 };
@@ -60,6 +60,24 @@ async fn an_event_much_larger_than_a_batch_arrives() {
     b.bus.publish("timeline:public", &large);
     let heard = a.hears(|notice| matches!(notice, Notice::Event { .. })).await;
     assert!(matches!(&heard[..], [Notice::Event { message, .. }] if **message == *large));
+}
+
+#[tokio::test]
+async fn an_event_too_large_for_a_link_is_missing_in_its_place_and_does_not_harm_the_link() {
+    let (mut a, b) = (Node::start(plan("a")).await, Node::start(plan("b")).await);
+    a.finds(&[b.address]);
+    let link = a.link().await;
+    a.takes(&link, 1, "timeline:public").await;
+    let largest = "x".repeat(LARGEST_EVENT);
+    for message in [&largest, &format!("{largest}x"), "", "last"] {
+        b.bus.publish("timeline:public", message);
+    }
+    let heard = a.hears(|notice| matches!(notice, Notice::Event { message, .. } if &**message == "last")).await;
+    let lengths: Vec<_> = heard
+        .iter()
+        .map(|notice| if let Notice::Event { message, .. } = notice { message.len() } else { usize::MAX })
+        .collect();
+    assert_eq!(lengths, [LARGEST_EVENT, 0, 1, 4]);
 }
 
 #[tokio::test]
