@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, task, time::Duration};
 use futures_util::stream::poll_fn;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,7 +17,6 @@ use super::{
         message::{LARGEST_EVENT, Order},
     },
     asked::Asked,
-    complaints::Complaints,
     greeting::{self, Introduction, Refusal},
     neighbours::{Clash, Neighbours, Seat},
     proto::{self, edge_message, holder_message, relay_client::RelayClient},
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     cluster::{NodeId, PeerAddress, Secret},
-    telemetry::{Metrics, relay::LinkEnd},
+    telemetry::{Metrics, Reminder, relay::LinkEnd},
 };
 
 /// How long it may take to connect.
@@ -52,7 +52,7 @@ pub(super) struct Caller {
     pub tls: Option<Arc<Tls>>,
     pub secret: Option<Secret>,
     pub metrics: Arc<Metrics>,
-    pub complaints: Complaints,
+    pub complaints: Mutex<Reminder>,
     /// Ends all links.
     pub stop: CancellationToken,
 }
@@ -199,7 +199,7 @@ impl Caller {
                 Order::Release => Ok(()),
             };
             if let Err(problem) = checked.and_then(|()| asked.note(ask, &order)) {
-                if self.complaints.is_news("channel") {
+                if self.complaints.lock().is_due("channel") {
                     tracing::warn!(%problem, "a channel cannot be asked for at other nodes; nothing comes from it");
                 }
                 return None;
