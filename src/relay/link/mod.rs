@@ -92,7 +92,7 @@ pub(super) fn start(ends: Ends) -> Result<watch::Receiver<Arc<Linked>>, TlsError
         complaints: Mutex::default(),
         stop: stop.clone(),
     };
-    let dialling = Dialler { caller, found, resolve }.run();
+    let dialling = Dialler { caller, found, resolve, said: Mutex::default() }.run();
     let own = lifecycle.clone();
     lifecycle.spawn_essential("dialler of nodes", async move {
         let stopping = async {

@@ -380,8 +380,6 @@ async fn a_holder_that_accepts_and_says_nothing_is_tried_again() {
     let tried = || net.connections.load(std::sync::atomic::Ordering::SeqCst);
     let before = tried();
     until(|| tried() >= before + 3).await;
-    // Not more often than is told.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(tried() < before + 60);
-    assert_eq!(log.count(&["WARN"]), 1);
 }

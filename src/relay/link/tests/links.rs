@@ -200,6 +200,43 @@ async fn a_node_that_falls_silent_is_lost_within_four_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_listed_address_where_nobody_answers_is_tried_for_ever_and_told_once_a_minute_whatever_is_wrong() {
+    let (log, _logging) = Log::start();
+    let net = Net::default();
+    let a = Node::start(plan("a").on(&net)).await;
+    a.finds(&[([10, 0, 0, 99], 4_500).into()]);
+    for second in 0..200 {
+        // Refused at one time, without an answer at another.
+        net.goes_silent(second / 10 % 2 == 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(log.count(&["no node answers", "10.0.0.99:4500"]), 4);
+    let tried = net.connections.load(Ordering::SeqCst);
+    assert!((50..150).contains(&tried), "{tried} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_node_that_was_only_told_of_is_forgotten_after_a_minute() {
+    let net = Net::default();
+    let mut a = Node::start(plan("a").on(&net)).await;
+    let mut b = Node::start(plan("b").on(&net)).await;
+    let c = Node::start(plan("c").on(&net)).await;
+    a.finds(&[b.address]);
+    c.finds(&[b.address]);
+    a.is_linked_to(&["b", "c"]).await;
+    b.is_linked_to(&["a", "c"]).await;
+    drop(c);
+    a.is_linked_to(&["b"]).await;
+    let tried = || net.connections.load(Ordering::SeqCst);
+    let lost = tried();
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert!(tried() > lost + 20, "it may come back");
+    let forgotten = tried();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(tried(), forgotten);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_link_without_events_stays() {
     let net = Net::default();
     let (mut a, b) = (Node::start(plan("a").on(&net)).await, Node::start(plan("b").on(&net)).await);
