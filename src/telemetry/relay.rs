@@ -190,8 +190,8 @@ impl RelayMetrics {
         self.log_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Events were evicted before their time. Returns whether it is the first time.
-    pub fn log_overrun(&self, events: u64) -> bool {
-        self.log_overrun.inc_by(events) == 0
+    /// Events were evicted before their time.
+    pub fn log_overrun(&self, events: u64) {
+        self.log_overrun.inc_by(events);
     }
 }
