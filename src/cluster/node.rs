@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
     time::SystemTime,
@@ -165,6 +165,13 @@ impl FromStr for PeerAddress {
     }
 }
 
+/// An interface that is part of the address, as in `fe80::1%eth0`, is left out: it means nothing elsewhere.
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string().into(), port: address.port() }
+    }
+}
+
 /// Whether this may be a host name or an IPv4 address. Underscores are in the names of some Compose services.
 fn is_host(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -268,6 +275,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<PeerAddress>(), Err(kind(text.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn the_address_of_a_socket_is_written_as_it_is_read() {
+        for text in ["192.0.2.1:4500", "[2001:db8::1]:4500"] {
+            assert_eq!(PeerAddress::from(text.parse::<SocketAddr>().unwrap()), address(text));
+        }
+        assert_eq!(PeerAddress::from("[fe80::1%3]:4500".parse::<SocketAddr>().unwrap()), address("[fe80::1]:4500"));
     }
 
     #[test]

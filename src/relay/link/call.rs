@@ -102,8 +102,7 @@ impl Caller {
         let (out, holder) = timeout(ANSWER_WITHIN, self.call(wire, &tasks)).await.map_err(late)??;
         let mut holder = holder;
         let mut introduction = timeout(ANSWER_WITHIN, answer(&mut holder)).await.map_err(late)??;
-        // Others can get there too, most likely.
-        introduction.sender.address.get_or_insert(reachable(address));
+        introduction.sender.address = introduction.sender.address.or_else(|| reachable(address));
         let (node, version) = (introduction.sender.node.clone(), introduction.version.clone());
         let seat = self.neighbours.claim(introduction, heard, stop.clone()).map_err(|clash| match clash {
             Clash::Linked => Failure::Linked(node.clone()),
@@ -213,8 +212,10 @@ fn stopping() -> (LinkEnd, String) {
     (LinkEnd::Stopping, "this node stops".to_owned())
 }
 
-fn reachable(address: SocketAddr) -> PeerAddress {
-    address.to_string().parse().expect("a socket's address is one of a peer")
+/// The address for others, who can get there too, most likely: unless it depends on an interface of this machine.
+fn reachable(address: SocketAddr) -> Option<PeerAddress> {
+    let is_everywhere = !matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    is_everywhere.then(|| address.into())
 }
 
 /// Passes on what the holder says.
@@ -318,5 +319,18 @@ impl tower_service::Service<hyper::Request<Body>> for Requests {
 
     fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
         Box::pin(self.0.send_request(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_on_one_interface_is_nothing_to_tell_others() {
+        assert_eq!(reachable("[fe80::1%3]:4500".parse().unwrap()), None);
+        for text in ["192.0.2.1:4500", "[2001:db8::1]:4500"] {
+            assert_eq!(reachable(text.parse().unwrap()), text.parse().ok());
+        }
     }
 }
