@@ -18,6 +18,7 @@ use tokio::{
 use super::call::{Answered, Caller, Failure};
 use crate::{
     cluster::{Found, NodeId, PeerAddress, Resolve},
+    lifecycle::jittered,
     telemetry::{Reminder, relay::LinkEnd},
 };
 
@@ -295,9 +296,4 @@ impl<'a> Trouble<'a> {
             Failure::Soon | Failure::Refused(_) | Failure::Unreachable(_) => self.next_pause(),
         }
     }
-}
-
-/// From half of it to one and a half, so that nodes do not try in step.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64())
 }
