@@ -119,9 +119,21 @@ impl Drop for EssentialTask {
     }
 }
 
+/// A pause before something is tried again, from half as long to half as long again: so that nodes do not try in step.
+pub fn jittered(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_differ_and_stay_within_their_bounds() {
+        let pauses: Vec<_> = (0..100).map(|_| jittered(Duration::from_secs(2))).collect();
+        assert!(pauses.iter().all(|pause| (1..3).contains(&pause.as_secs())), "{pauses:?}");
+        assert!(pauses.iter().any(|pause| *pause != pauses[0]));
+    }
 
     #[tokio::test]
     async fn an_essential_task_that_ends_stops_the_server_as_failed() {

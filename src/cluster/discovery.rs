@@ -136,7 +136,7 @@ fn judge(peer: &PeerAddress, answer: io::Result<Vec<SocketAddr>>) -> (BTreeSet<F
     };
     let mut all: BTreeSet<Found> = addresses
         .into_iter()
-        .map(|address| SocketAddr::new(address.ip().to_canonical(), peer.port()))
+        .map(|address| canonical(address, peer.port()))
         .filter(|address| is_usable(address.ip()))
         .map(|address| found(peer, address))
         .collect();
@@ -153,6 +153,16 @@ fn judge(peer: &PeerAddress, answer: io::Result<Vec<SocketAddr>>) -> (BTreeSet<F
 
 fn found(peer: &PeerAddress, address: SocketAddr) -> Found {
     Found { address, host: peer.shared_host() }
+}
+
+/// IPv4 as IPv4, and of IPv6 all that it takes to get there: on a link-local address the interface too.
+fn canonical(mut address: SocketAddr, port: u16) -> SocketAddr {
+    let ip = address.ip().to_canonical();
+    if ip != address.ip() {
+        return SocketAddr::new(ip, port);
+    }
+    address.set_port(port);
+    address
 }
 
 /// Whether there could be a peer. A connection to "all addresses" would be one to this node.

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     str::FromStr,
     sync::Arc,
     time::SystemTime,
@@ -54,16 +54,34 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// Which process of a node: microseconds since 1970 at its start, so that a later one is greater, unless the clock was
-/// set back between the two.
+/// Which process of a node: microseconds since 1970 at its start, of which the lowest bits are random, and never 0. So a
+/// later one is greater, unless the clock was set back between the two, and is another one even then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Incarnation(pub u64);
 
 impl Incarnation {
+    /// That many bits: about a millisecond, in which no process is started twice.
+    const RANDOM_BITS: u32 = 10;
+
+    /// As many as that if the clock says nothing: it is before the middle of January 1970, as on machines whose clock begins
+    /// there each time.
+    const RANDOM_BITS_WITHOUT_TIME: u32 = 40;
+
     /// The one of a process that starts now.
     pub fn now() -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+        Self::at(SystemTime::now())
+    }
+
+    fn at(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        let bits = if micros >> Self::RANDOM_BITS_WITHOUT_TIME == 0 {
+            Self::RANDOM_BITS_WITHOUT_TIME
+        } else {
+            Self::RANDOM_BITS
+        };
+        let random = (1 << bits) - 1;
+        Self(micros & !random | fastrand::u64(1..=random))
     }
 }
 
@@ -165,6 +183,13 @@ impl FromStr for PeerAddress {
     }
 }
 
+/// An interface that is part of the address, as in `fe80::1%eth0`, is left out: it means nothing elsewhere.
+impl From<SocketAddr> for PeerAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self { host: address.ip().to_string().into(), port: address.port() }
+    }
+}
+
 /// Whether this may be a host name or an IPv4 address. Underscores are in the names of some Compose services.
 fn is_host(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
@@ -189,6 +214,8 @@ impl fmt::Debug for PeerAddress {
 
 #[cfg(test)]
 mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
     use super::*;
 
     fn address(text: &str) -> PeerAddress {
@@ -223,7 +250,26 @@ mod tests {
         // The year 2020: a clock in other units would be far off.
         assert!(Incarnation::now() > Incarnation(1_577_836_800_000_000));
         assert!(Incarnation::now() < Incarnation(32_503_680_000_000_000));
-        assert!(Incarnation(2) > Incarnation(1));
+        let at = |micros| Incarnation::at(SystemTime::UNIX_EPOCH + Duration::from_micros(micros));
+        for micros in (1_577_836_800_000_000..).step_by(2_048).take(1_000) {
+            assert!(at(micros) < at(micros + 2_048) && at(micros).0.abs_diff(micros) < 1_024);
+        }
+    }
+
+    #[test]
+    fn processes_that_started_at_the_same_time_can_be_told_apart() {
+        let now = SystemTime::now();
+        let all: BTreeSet<_> = (0..20).map(|_| Incarnation::at(now)).collect();
+        assert!(all.len() > 10, "{all:?}");
+    }
+
+    #[test]
+    fn a_clock_that_says_nothing_makes_incarnations_that_differ_and_are_less_than_any_other() {
+        let (before, after) =
+            (SystemTime::UNIX_EPOCH - Duration::from_secs(1), SystemTime::UNIX_EPOCH + Duration::from_secs(9));
+        let all: BTreeSet<_> = [before, after].into_iter().cycle().take(100).map(Incarnation::at).collect();
+        assert_eq!(all.len(), 100);
+        assert!(all.iter().all(|one| one.0 != 0 && *one < Incarnation::now()));
     }
 
     #[test]
@@ -268,6 +314,14 @@ mod tests {
         ] {
             assert_eq!(text.parse::<PeerAddress>(), Err(kind(text.to_owned())), "{text}");
         }
+    }
+
+    #[test]
+    fn the_address_of_a_socket_is_written_as_it_is_read() {
+        for text in ["192.0.2.1:4500", "[2001:db8::1]:4500"] {
+            assert_eq!(PeerAddress::from(text.parse::<SocketAddr>().unwrap()), address(text));
+        }
+        assert_eq!(PeerAddress::from("[fe80::1%3]:4500".parse::<SocketAddr>().unwrap()), address("[fe80::1]:4500"));
     }
 
     #[test]

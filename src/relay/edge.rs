@@ -4,15 +4,14 @@
 //! Nothing here waits: what is heard goes in by calls, with the time; what is to be asked is put into the links' orders;
 //! events go to the sink.
 
-mod gaps;
 mod interest;
 mod link;
+mod sessions;
 #[cfg(test)]
 mod rest;
 
 use std::{
     collections::HashMap,
-    panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -31,9 +30,9 @@ use crate::{
     telemetry::Metrics,
     upstream::Sink,
 };
-use gaps::Gaps;
 use interest::{Interest, Loss};
 use link::Link;
+use sessions::Sessions;
 
 /// A link over which no tick has come for so long is dead for channels that others hold.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -46,7 +45,7 @@ const UNLINKED: Duration = Duration::from_secs(1);
 
 /// This node's edge.
 pub(super) struct Edge {
-    sink: Arc<dyn Sink>,
+    sessions: Sessions,
     metrics: Arc<Metrics>,
     links: HashMap<NodeId, Link>,
     nodes: HashMap<LinkId, NodeId>,
@@ -56,7 +55,6 @@ pub(super) struct Edge {
     channels: HashMap<Channel, Interest>,
     /// Channels of which not all is as it should be yet, and when to look at them again at the latest.
     unsettled: HashMap<Channel, Instant>,
-    gaps: Gaps,
     /// When a link was lost last.
     lost: Option<Instant>,
 }
@@ -64,7 +62,7 @@ pub(super) struct Edge {
 impl Edge {
     pub(super) fn new(sink: Arc<dyn Sink>, metrics: Arc<Metrics>) -> Self {
         Self {
-            sink,
+            sessions: Sessions::new(sink, Arc::clone(&metrics)),
             metrics,
             links: HashMap::new(),
             nodes: HashMap::new(),
@@ -72,7 +70,6 @@ impl Edge {
             members: Vec::new(),
             channels: HashMap::new(),
             unsettled: HashMap::new(),
-            gaps: Gaps::default(),
             lost: None,
         }
     }
@@ -129,9 +126,7 @@ impl Edge {
         if is_stirred {
             self.regard(now);
         }
-        if self.gaps.take_control() {
-            self.sink.missed();
-        }
+        self.sessions.make_up();
     }
 
     /// Whether other nodes may be able to hold channels than before.
@@ -186,8 +181,7 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_live_at(node) {
             interest.count_one(link, check(message));
-            deliver(&*self.sink, channel, message, Duration::ZERO);
-            self.metrics.relay.taken(1);
+            self.sessions.give(channel, node, message, Duration::ZERO);
         }
     }
 
@@ -205,8 +199,7 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_taking(node, round) {
             interest.advance(position, now);
-            deliver(&*self.sink, channel, message, age);
-            self.metrics.relay.taken(1);
+            self.sessions.give(channel, node, message, age);
         }
     }
 
@@ -227,7 +220,7 @@ impl Edge {
         };
         if interest.has_lost_its_beginning() {
             let cause = (!interest.is_beginning(now)).then(|| interest.cause_of_lost_beginning());
-            self.gaps.note(&channel, node, cause, &self.metrics);
+            self.sessions.miss(&channel, node, cause);
         }
         interest.live_from(node, link, count, now);
         self.arrange(&channel, now);
@@ -255,7 +248,7 @@ impl Edge {
         };
         if interest.has_new_gap() {
             let cause = (!interest.is_beginning(now)).then_some(cause);
-            self.gaps.note(channel, node, cause, &self.metrics);
+            self.sessions.miss(channel, node, cause);
         }
     }
 
@@ -359,7 +352,7 @@ impl Edge {
                 interest.forgive(now);
             }
         }
-        self.gaps.tell();
+        self.sessions.tell();
         let at_risk = self.channels.values().filter(|interest| interest.confirmed(&self.members) < 2).count();
         self.metrics.relay.channels(self.channels.len(), at_risk);
     }
@@ -372,13 +365,6 @@ impl Edge {
         for interest in self.channels.values_mut() {
             interest.give_time(now);
         }
-    }
-}
-
-/// Hands an event to the sessions. An event that nobody could foresee costs itself.
-fn deliver(sink: &dyn Sink, channel: &Channel, message: &str, age: Duration) {
-    if catch_unwind(AssertUnwindSafe(|| sink.receive(channel.as_str(), message, age))).is_err() {
-        sink.lagged(1);
     }
 }
 

@@ -14,12 +14,12 @@ use tokio::{
 use super::{
     holder::{EdgeKey, Holder, OutletFull},
     log::Limits,
-    message::{Notice, Order},
+    message::{LARGEST_EVENT, Notice, Order},
     position::Tick,
 };
 use crate::{
     domain::Channel,
-    telemetry::{Metrics, Reminder, metrics::EventDrop},
+    telemetry::{Metrics, Reminder, logs::Tally, metrics::EventDrop},
     upstream::{Sink, Upstream},
 };
 
@@ -39,6 +39,10 @@ pub(super) struct Holding {
     sent: Mutex<Option<(Tick, Instant)>>,
     upstream: OnceLock<Arc<Upstream>>,
     metrics: Arc<Metrics>,
+    /// Events that were evicted before their time.
+    overrun: Tally,
+    /// Messages on the tick channel that are no ticks.
+    rubbish: Tally,
 }
 
 /// The way from this node's holder to one edge; when it is dropped, the edge is gone.
@@ -59,6 +63,8 @@ impl Holding {
             sent: Mutex::default(),
             upstream: OnceLock::new(),
             metrics,
+            overrun: Tally::new(),
+            rubbish: Tally::new(),
         }
     }
 
@@ -85,8 +91,20 @@ impl Holding {
         self.holder.lock().relayed()
     }
 
-    /// Publishes ticks for ever: regularly, and soon after subscriptions were confirmed.
+    /// Publishes ticks for ever, and tells what goes wrong meanwhile.
     pub(super) async fn tick(&self) {
+        let channel = self.tick_channel.as_str();
+        let overrun = self.overrun.keep_telling(|events| {
+            tracing::warn!(events, "the log of events is full before its time; CLUSTER_LOG_MEGABYTES bounds it");
+        });
+        let rubbish = self.rubbish.keep_telling(|messages| {
+            tracing::warn!(messages, channel, "something else than a tick was published");
+        });
+        tokio::join!(self.publish_ticks(), overrun, rubbish);
+    }
+
+    /// Regularly, and soon after subscriptions were confirmed.
+    async fn publish_ticks(&self) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reminder = Reminder::default();
@@ -143,8 +161,9 @@ impl Holding {
         if wants_tick {
             self.tick_wanted.notify_one();
         }
-        if overrun > 0 && self.metrics.relay.log_overrun(overrun) {
-            tracing::warn!("the log of events is full before its time; CLUSTER_LOG_MEGABYTES bounds it");
+        if overrun > 0 {
+            self.metrics.relay.log_overrun(overrun);
+            self.overrun.add(overrun);
         }
     }
 }
@@ -154,10 +173,10 @@ impl Sink for Holding {
         if channel == self.tick_channel.as_str() {
             match message.parse::<Tick>() {
                 Ok(tick) => self.ticked(tick),
-                Err(error) => tracing::warn!(%error, channel, "something else than a tick was published"),
+                Err(_) => self.rubbish.count(),
             }
         } else {
-            self.with(|holder, now| holder.received(channel, message, now));
+            self.with(|holder, now| holder.received(channel, relayable(message), now));
         }
     }
 
@@ -176,6 +195,16 @@ impl Sink for Holding {
 
     fn subscribed(&self, change: u64) {
         self.with(|holder, _| holder.subscribed(change));
+    }
+}
+
+/// What is relayed of a message, the same at every node: of one that is too large only its place, by an empty message. So
+/// what was published empty, and is no event, becomes something else that is none.
+fn relayable(message: &str) -> &str {
+    match message.len() {
+        0 => " ",
+        1..=LARGEST_EVENT => message,
+        _ => "",
     }
 }
 

@@ -6,6 +6,10 @@ use super::position::{Position, Tick};
 use crate::domain::Channel;
 pub use crate::telemetry::relay::GapCause;
 
+/// Bytes of an event that is relayed: more than Redis passes on to subscribers by default (32 MB), and than may wait for a
+/// link. Of a larger one there is no more than its place in the channel: an empty message.
+pub(super) const LARGEST_EVENT: usize = 40 * 1024 * 1024;
+
 /// What an edge asks of a holder for one channel. Each is about an *ask*: a number that the edge gives to its interest in
 /// a channel at one holder; of several about the same one, the last counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub enum Notice {
     Event {
         /// The ask.
         ask: u64,
-        /// The event.
+        /// The event; empty if it is too large.
         message: Arc<str>,
     },
     /// The holder's subscription counts from this tick on.
@@ -60,7 +64,7 @@ pub enum Notice {
         count: u32,
         /// How long ago it was received.
         age: Duration,
-        /// The event.
+        /// The event; empty if it is too large.
         message: Arc<str>,
     },
     /// The edge has everything now; what follows comes as it happens.

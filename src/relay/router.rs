@@ -13,7 +13,7 @@ use super::{
     holding::{Holding, Lane},
     reconcile::Plan,
 };
-use crate::{cluster::NodeId, hub::Hub};
+use crate::{cluster::NodeId, hub::Hub, telemetry::Reminder};
 
 /// How often channels are looked at that wait for time to pass.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -73,6 +73,7 @@ fn open(edge: &mut Edge, letter: Letter) {
 
 /// The link of this node to itself: runs until the node stops.
 pub(super) async fn own_link(node: NodeId, holding: Arc<Holding>, door: Door) {
+    let mut reminder = Reminder::default();
     loop {
         let Ok(link) = door.open(node.clone()).await else { return };
         let lane = holding.greeted(true);
@@ -87,7 +88,9 @@ pub(super) async fn own_link(node: NodeId, holding: Arc<Holding>, door: Door) {
             },
             () = orders => {}
         }
-        tracing::warn!("the sessions of this node did not keep up with its events; taking them from the log");
+        if reminder.is_due("slow") {
+            tracing::warn!("the sessions of this node did not keep up with its events; taking them from the log");
+        }
         link.close().await;
     }
 }

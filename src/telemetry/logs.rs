@@ -3,11 +3,12 @@
 use std::{
     io::IsTerminal,
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
 };
 
 use tokio::sync::Notify;
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use super::PACE;
 
 /// How much is logged, in what form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,9 +76,6 @@ pub fn start(config: LogConfig) {
     }));
 }
 
-/// How often is told what happens often.
-const PAUSE: Duration = Duration::from_secs(60);
-
 /// Counts what may happen often, so that it does not flood the log: the first time is told at once, what follows once a
 /// minute.
 #[derive(Debug, Default)]
@@ -94,7 +92,12 @@ impl Tally {
 
     /// It has happened once more.
     pub fn count(&self) {
-        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    /// It has happened so many times more.
+    pub fn add(&self, times: u64) {
+        self.untold.fetch_add(times, Ordering::Relaxed);
         self.happened.notify_one();
     }
 
@@ -106,7 +109,7 @@ impl Tally {
             // Counted and told, but notified of only afterwards.
             if times > 0 {
                 tell(times);
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(PACE).await;
             }
         }
     }
@@ -114,6 +117,8 @@ impl Tally {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

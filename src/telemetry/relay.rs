@@ -41,12 +41,21 @@ pub enum GapCause {
     SourceLost,
     /// The holder did not answer.
     NoAnswer,
+    /// An event is too large to be relayed.
+    TooLarge,
 }
 
 impl GapCause {
     /// Every cause.
-    pub const ALL: [Self; 6] =
-        [Self::BeforeSince, Self::Evicted, Self::UnknownTick, Self::CheckFailed, Self::SourceLost, Self::NoAnswer];
+    pub const ALL: [Self; 7] = [
+        Self::BeforeSince,
+        Self::Evicted,
+        Self::UnknownTick,
+        Self::CheckFailed,
+        Self::SourceLost,
+        Self::NoAnswer,
+        Self::TooLarge,
+    ];
 
     /// For metrics and logs.
     pub fn label(self) -> &'static str {
@@ -57,6 +66,7 @@ impl GapCause {
             Self::CheckFailed => "check_failed",
             Self::SourceLost => "source_lost",
             Self::NoAnswer => "no_answer",
+            Self::TooLarge => "too_large",
         }
     }
 }
@@ -180,8 +190,8 @@ impl RelayMetrics {
         self.log_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
-    /// Events were evicted before their time. Returns whether it is the first time.
-    pub fn log_overrun(&self, events: u64) -> bool {
-        self.log_overrun.inc_by(events) == 0
+    /// Events were evicted before their time.
+    pub fn log_overrun(&self, events: u64) {
+        self.log_overrun.inc_by(events);
     }
 }

@@ -7,6 +7,9 @@ use tokio::time::Instant;
 /// How often a trouble is told again that lasts.
 pub const PACE: Duration = Duration::from_secs(60);
 
+/// How many different reasons are remembered; beyond it, nothing new is told for a while.
+const MOST: usize = 1_000;
+
 /// Remembers which reasons were told when: a new one is told at once, one that stays once in a while.
 #[derive(Debug)]
 pub struct Reminder {
@@ -25,7 +28,7 @@ impl Reminder {
     pub fn is_due(&mut self, reason: &str) -> bool {
         let now = Instant::now();
         self.told.retain(|(_, at)| now.duration_since(*at) < self.pace);
-        let is_due = self.told.iter().all(|(told, _)| told != reason);
+        let is_due = self.told.len() < MOST && self.told.iter().all(|(told, _)| told != reason);
         if is_due {
             self.told.push((reason.to_owned(), now));
         }
@@ -68,6 +71,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn reasons_that_take_turns_are_each_told_once_a_minute() {
         assert_eq!(told(|second| ["away", "silent"][(second % 2) as usize], 62).await, [0, 1, 60, 61]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_different_reasons_fill_neither_log_nor_memory() {
+        let mut reminder = Reminder::default();
+        let told = (0..2 * MOST).filter(|number| reminder.is_due(&number.to_string())).count();
+        assert_eq!((told, reminder.told.len()), (MOST, MOST));
+        tokio::time::advance(PACE).await;
+        assert!(reminder.is_due("another"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     domain::Channel,
-    lifecycle::Lifecycle,
+    lifecycle::{Lifecycle, jittered},
     telemetry::{Metrics, Reminder},
 };
 
@@ -373,8 +373,4 @@ pub(super) async fn heard(
 pub(super) async fn ping(client: &Client, config: &RedisConfig) -> Result<(), RedisError> {
     let pong: Result<Value, _> = client.ping(None).await;
     pong.map(drop).map_err(|error| describe(config, &error))
-}
-
-fn jittered(backoff: Duration) -> Duration {
-    backoff.mul_f64(0.75 + 0.5 * fastrand::f64())
 }

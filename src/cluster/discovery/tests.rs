@@ -32,9 +32,7 @@ impl Script {
             let answer = script.next(&peer);
             Box::pin(async move {
                 match answer {
-                    Some(Ok(addresses)) => {
-                        Ok(addresses.iter().map(|ip| SocketAddr::new(ip.parse().unwrap(), peer.port())).collect())
-                    }
+                    Some(Ok(addresses)) => Ok(addresses.iter().map(|text| socket(text, peer.port())).collect()),
                     Some(Err(error)) => Err(io::Error::other(error)),
                     None => pending().await,
                 }
@@ -62,6 +60,11 @@ impl Script {
 
 fn peer(text: &str) -> PeerAddress {
     text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// From an address, or one with port and interface.
+fn socket(text: &str, port: u16) -> SocketAddr {
+    text.parse().map_or_else(|_| text.parse().unwrap(), |ip| SocketAddr::new(ip, port))
 }
 
 fn some(addresses: &[&'static str]) -> Option<Answer> {
@@ -93,6 +96,14 @@ async fn a_name_stands_for_all_its_addresses() {
     assert!(words(&found).is_empty());
     found.changed().await.unwrap();
     assert_eq!(words(&found), ["192.0.2.1:4500 by nodes", "192.0.2.2:4500 by nodes"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_on_one_interface_is_found_with_the_interface() {
+    let script = Script::default().with("nodes", [some(&["[fe80::1%3]:1"])]);
+    let mut found = script.discover("nodes:4500");
+    found.changed().await.unwrap();
+    assert_eq!(words(&found), ["[fe80::1%3]:4500 by nodes"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,11 @@ use super::super::message::Notice;
 /// pace.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// Replays go on while less than this waits.
+/// What counts of one notice, however large: else an event that is replayed would, with what comes meanwhile, close the link
+/// of an edge each time it comes back.
+const MOST_OF_ONE: usize = MOST_BYTES / 2;
+
+/// Answers are given and replays go on while less than this waits.
 const ENOUGH: usize = 1024 * 1024;
 
 /// The edge does not take what is offered to it.
@@ -37,13 +41,12 @@ impl Outlet {
             return;
         }
         self.filled.notify_one();
-        // Before it is added: a single event, however large, must pass.
         if self.bytes > MOST_BYTES {
             self.is_full = true;
             self.notices = VecDeque::new();
             return;
         }
-        self.bytes += notice.size();
+        self.bytes += bytes_of(&notice);
         self.notices.push_back(notice);
     }
 
@@ -61,8 +64,10 @@ impl Outlet {
             return Err(OutletFull);
         }
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        while let Some(notice) = self.notices.pop_front_if(|notice| bytes == 0 || bytes + notice.size() <= most_bytes) {
-            bytes += notice.size();
+        while let Some(notice) =
+            self.notices.pop_front_if(|notice| bytes == 0 || bytes + bytes_of(notice) <= most_bytes)
+        {
+            bytes += bytes_of(&notice);
             taken.push(notice);
         }
         self.bytes -= bytes;
@@ -71,4 +76,8 @@ impl Outlet {
         }
         Ok(taken)
     }
+}
+
+fn bytes_of(notice: &Notice) -> usize {
+    notice.size().min(MOST_OF_ONE)
 }

@@ -4,6 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use futures_util::{Stream, stream::poll_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use parking_lot::Mutex;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
@@ -17,7 +18,6 @@ use super::{
         message::Notice,
     },
     asked::Asked,
-    complaints::Complaints,
     greeting::{self, Introduction, Refusal},
     neighbours::{Neighbours, Seat},
     proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
@@ -28,7 +28,7 @@ use super::{
 use crate::{
     cluster::Secret,
     lifecycle::Lifecycle,
-    telemetry::{Metrics, relay::LinkEnd},
+    telemetry::{Metrics, Reminder, relay::LinkEnd},
 };
 
 /// How long a node that connects may take until it has greeted.
@@ -56,7 +56,7 @@ pub(super) struct Host {
     pub secret: Option<Secret>,
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
-    pub complaints: Complaints,
+    pub complaints: Mutex<Reminder>,
     pub newcomers: Arc<Semaphore>,
 }
 
@@ -94,7 +94,7 @@ impl Host {
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely.
-                    if self.complaints.is_news("accept") {
+                    if self.complaints.lock().is_due("accept") {
                         tracing::error!(%error, "cannot accept connections of other nodes; trying again");
                     }
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -160,7 +160,7 @@ impl Host {
     }
 
     fn complain(&self, peer: IpAddr, problem: &str) {
-        if self.complaints.is_news(&format!("{peer} {problem}")) {
+        if self.complaints.lock().is_due(&format!("{peer} {problem}")) {
             tracing::warn!(%peer, problem, "a connection to CLUSTER_BIND is of no use; not said again for a minute");
         }
     }

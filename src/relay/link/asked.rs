@@ -25,7 +25,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// Takes note of an order, unless there is no room for its channel.
+    /// Takes note of an order, unless there is no room for its channel, or the ask is about another one.
     pub(super) fn note(&mut self, ask: u64, order: &Order) -> Result<(), Malformed> {
         match order {
             Order::Release => {
@@ -34,8 +34,10 @@ impl Asked {
                 }
             }
             Order::Hold(channel) | Order::Take(channel, _) => {
-                if self.open.contains_key(&ask) {
-                    return Ok(());
+                match self.open.get(&ask) {
+                    Some(known) if known == channel => return Ok(()),
+                    Some(_) => return Err(Malformed::new("order.ask", "is open for another channel")),
+                    None => {}
                 }
                 if self.open.len() >= MOST_ASKS {
                     return Err(Malformed::new("order.ask", "asks for too many channels"));
@@ -100,6 +102,15 @@ mod tests {
         asked.note(0, &Order::Release).expect("a release is always possible");
         assert_eq!(asked.note(last, &Order::Hold(long.clone())), Ok(()));
         assert!(asked.note(last + 1, &Order::Hold(long)).is_err());
+    }
+
+    #[test]
+    fn a_number_can_be_given_anew_when_its_ask_was_released() {
+        let mut asked = Asked::default();
+        assert_eq!(asked.note(1, &Order::Hold(channel(20))), Ok(()));
+        assert!(asked.note(1, &Order::Hold(channel(21))).is_err());
+        assert_eq!(asked.note(1, &Order::Release), Ok(()));
+        assert_eq!(asked.note(1, &Order::Hold(channel(21))), Ok(()));
     }
 
     #[test]

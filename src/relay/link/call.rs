@@ -5,6 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, task, time::Duration};
 use futures_util::stream::poll_fn;
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use prost::Message;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -13,10 +14,9 @@ use tonic::{Code, Request, Status, Streaming, body::Body, metadata::MetadataValu
 use super::{
     super::{
         door::{Door, OpenLink},
-        message::Order,
+        message::{LARGEST_EVENT, Order},
     },
     asked::Asked,
-    complaints::Complaints,
     greeting::{self, Introduction, Refusal},
     neighbours::{Clash, Neighbours, Seat},
     proto::{self, edge_message, holder_message, relay_client::RelayClient},
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     cluster::{NodeId, PeerAddress, Secret},
-    telemetry::{Metrics, relay::LinkEnd},
+    telemetry::{Metrics, Reminder, relay::LinkEnd},
 };
 
 /// How long it may take to connect.
@@ -41,9 +41,8 @@ const BATCH: usize = 1_000;
 /// Bytes of orders that are sent together, unless one has more.
 const BATCH_BYTES: usize = 1024 * 1024;
 
-/// Bytes of what a holder says at once: more than any event that Redis passes on to subscribers by default (32 MB), and
-/// than may wait for a link.
-const LARGEST_MESSAGE: usize = 40 * 1024 * 1024;
+/// Bytes of what a holder says at once, with what stands around an event.
+const LARGEST_MESSAGE: usize = LARGEST_EVENT + 1024;
 
 /// What is needed to open links.
 pub(super) struct Caller {
@@ -53,7 +52,7 @@ pub(super) struct Caller {
     pub tls: Option<Arc<Tls>>,
     pub secret: Option<Secret>,
     pub metrics: Arc<Metrics>,
-    pub complaints: Complaints,
+    pub complaints: Mutex<Reminder>,
     /// Ends all links.
     pub stop: CancellationToken,
 }
@@ -103,8 +102,7 @@ impl Caller {
         let (out, holder) = timeout(ANSWER_WITHIN, self.call(wire, &tasks)).await.map_err(late)??;
         let mut holder = holder;
         let mut introduction = timeout(ANSWER_WITHIN, answer(&mut holder)).await.map_err(late)??;
-        // Others can get there too, most likely.
-        introduction.sender.address.get_or_insert(reachable(address));
+        introduction.sender.address = introduction.sender.address.or_else(|| reachable(address));
         let (node, version) = (introduction.sender.node.clone(), introduction.version.clone());
         let seat = self.neighbours.claim(introduction, heard, stop.clone()).map_err(|clash| match clash {
             Clash::Linked => Failure::Linked(node.clone()),
@@ -200,7 +198,7 @@ impl Caller {
                 Order::Release => Ok(()),
             };
             if let Err(problem) = checked.and_then(|()| asked.note(ask, &order)) {
-                if self.complaints.is_news("channel") {
+                if self.complaints.lock().is_due("channel") {
                     tracing::warn!(%problem, "a channel cannot be asked for at other nodes; nothing comes from it");
                 }
                 return None;
@@ -214,8 +212,10 @@ fn stopping() -> (LinkEnd, String) {
     (LinkEnd::Stopping, "this node stops".to_owned())
 }
 
-fn reachable(address: SocketAddr) -> PeerAddress {
-    address.to_string().parse().expect("a socket's address is one of a peer")
+/// The address for others, who can get there too, most likely: unless it depends on an interface of this machine.
+fn reachable(address: SocketAddr) -> Option<PeerAddress> {
+    let is_everywhere = !matches!(address, SocketAddr::V6(address) if address.scope_id() != 0);
+    is_everywhere.then(|| address.into())
 }
 
 /// Passes on what the holder says.
@@ -319,5 +319,18 @@ impl tower_service::Service<hyper::Request<Body>> for Requests {
 
     fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
         Box::pin(self.0.send_request(request))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_on_one_interface_is_nothing_to_tell_others() {
+        assert_eq!(reachable("[fe80::1%3]:4500".parse().unwrap()), None);
+        for text in ["192.0.2.1:4500", "[2001:db8::1]:4500"] {
+            assert_eq!(reachable(text.parse().unwrap()), text.parse().ok());
+        }
     }
 }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::{
     sync::watch,
     task::{Id, JoinSet},
@@ -17,7 +18,8 @@ use tokio::{
 use super::call::{Answered, Caller, Failure};
 use crate::{
     cluster::{Found, NodeId, PeerAddress, Resolve},
-    telemetry::relay::LinkEnd,
+    lifecycle::jittered,
+    telemetry::{Reminder, relay::LinkEnd},
 };
 
 /// Addresses that are called.
@@ -56,6 +58,8 @@ pub(super) struct Dialler {
     pub caller: Caller,
     pub found: watch::Receiver<Arc<BTreeSet<Found>>>,
     pub resolve: Resolve,
+    /// What was said of which target.
+    pub said: Mutex<Reminder>,
 }
 
 /// One target that is called by a task.
@@ -123,7 +127,7 @@ impl Dialler {
 
     async fn keep_calling(self: Arc<Self>, target: Target, mut wanted: watch::Receiver<bool>) {
         let mut found = self.found.clone();
-        let (mut trouble, mut attempt) = (Trouble::new(target.to_string()), 0_usize);
+        let (mut trouble, mut attempt) = (Trouble::new(target.to_string(), &self.said), 0_usize);
         while *wanted.borrow() {
             found.mark_unchanged();
             let answered = tokio::select! {
@@ -213,17 +217,22 @@ impl fmt::Display for Target {
     }
 }
 
-/// What goes wrong at one address: said once, and tried again after longer and longer pauses.
-struct Trouble {
+/// What goes wrong at one address: said once in a while, and tried again after longer and longer pauses.
+struct Trouble<'a> {
     target: String,
     since: Option<Instant>,
-    said: Option<String>,
     pause: Duration,
+    said: &'a Mutex<Reminder>,
 }
 
-impl Trouble {
-    fn new(target: String) -> Self {
-        Self { target, since: None, said: None, pause: FIRST_PAUSE }
+impl<'a> Trouble<'a> {
+    fn new(target: String, said: &'a Mutex<Reminder>) -> Self {
+        Self { target, since: None, pause: FIRST_PAUSE, said }
+    }
+
+    /// It is over.
+    fn end(&mut self) {
+        (self.since, self.pause) = (None, FIRST_PAUSE);
     }
 
     fn next_pause(&mut self) -> Pause {
@@ -232,24 +241,21 @@ impl Trouble {
         Pause::For(jittered(pause))
     }
 
-    fn is_new(&mut self, problem: &str) -> bool {
-        let is_new = self.said.as_deref() != Some(problem);
-        if is_new {
-            self.said = Some(problem.to_owned());
-        }
-        is_new
+    /// Whether to say what is wrong, of whatever kind: the address alone counts, as there may be many troubles in turn.
+    fn is_due(&self) -> bool {
+        self.said.lock().is_due(&self.target)
     }
 
     fn link_ended(&mut self, node: &NodeId, end: LinkEnd, problem: &str, was_good: bool) -> Pause {
         if was_good {
-            *self = Self::new(std::mem::take(&mut self.target));
+            self.end();
         }
         self.since = Some(Instant::now());
         match end {
-            LinkEnd::Stopping | LinkEnd::Lost if was_good || self.is_new(problem) => {
+            LinkEnd::Stopping | LinkEnd::Lost if was_good || self.is_due() => {
                 tracing::info!(%node, target = self.target, problem, "link to a node lost");
             }
-            _ if self.is_new(problem) => {
+            _ if self.is_due() => {
                 tracing::warn!(%node, target = self.target, problem, "link to a node lost");
             }
             _ => tracing::debug!(%node, target = self.target, problem, "link to a node lost again"),
@@ -258,22 +264,26 @@ impl Trouble {
     }
 
     fn refused(&mut self, problem: &str) -> Pause {
-        if self.is_new(problem) {
-            tracing::warn!(target = self.target, problem, "no link to a node; trying again, and not saying so");
+        if self.is_due() {
+            tracing::warn!(
+                target = self.target,
+                problem,
+                "no link to a node; trying again, and saying so once a minute"
+            );
         }
         Pause::For(jittered(REFUSED_PAUSE))
     }
 
     fn unreachable(&mut self, problem: &str) -> Pause {
         let since = *self.since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= PATIENCE && self.is_new(problem) {
-            tracing::warn!(target = self.target, problem, "no node answers; trying again, and not saying so");
+        if since.elapsed() >= PATIENCE && self.is_due() {
+            tracing::warn!(target = self.target, problem, "no node answers; trying again, and saying so once a minute");
         }
         self.next_pause()
     }
 
     fn not_needed(&mut self, failure: Failure) -> Pause {
-        *self = Self::new(std::mem::take(&mut self.target));
+        self.end();
         match failure {
             Failure::Linked(node) => {
                 tracing::debug!(%node, target = self.target, "another address of a node that there is a link to");
@@ -286,9 +296,4 @@ impl Trouble {
             Failure::Soon | Failure::Refused(_) | Failure::Unreachable(_) => self.next_pause(),
         }
     }
-}
-
-/// From half of it to one and a half, so that nodes do not try in step.
-fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.5 + fastrand::f64())
 }

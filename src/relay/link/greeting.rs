@@ -87,7 +87,7 @@ pub(super) fn read_greeting(greeting: proto::Greeting, from: IpAddr) -> Result<I
     if sender.address.is_none() {
         let port =
             u16::try_from(greeting.port).map_err(|_| Malformed::new("greeting.port", "is not between 0 and 65535"))?;
-        sender.address = SocketAddr::new(from, port).to_string().parse().ok();
+        sender.address = Some(SocketAddr::new(from, port).into());
     }
     sender.address = sender.address.filter(PeerAddress::is_concrete);
     introduction(sender, greeting.cluster, greeting.version, greeting.members, "greeting.cluster")

@@ -11,7 +11,6 @@
 mod accept;
 mod asked;
 mod call;
-mod complaints;
 mod dial;
 mod greeting;
 mod neighbours;
@@ -22,6 +21,7 @@ mod wire;
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -33,7 +33,6 @@ use crate::{
 };
 use accept::Host;
 use call::Caller;
-use complaints::Complaints;
 use dial::Dialler;
 use greeting::Member;
 pub(in crate::relay) use neighbours::Linked;
@@ -78,7 +77,7 @@ pub(super) fn start(ends: Ends) -> Result<watch::Receiver<Arc<Linked>>, TlsError
         secret: config.secret.clone(),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
-        complaints: Complaints::default(),
+        complaints: Mutex::default(),
         newcomers: accept::newcomers(),
     };
     lifecycle.spawn_essential("listener for nodes", Arc::new(host).serve(listener));
@@ -90,10 +89,10 @@ pub(super) fn start(ends: Ends) -> Result<watch::Receiver<Arc<Linked>>, TlsError
         tls,
         secret: config.secret,
         metrics,
-        complaints: Complaints::default(),
+        complaints: Mutex::default(),
         stop: stop.clone(),
     };
-    let dialling = Dialler { caller, found, resolve }.run();
+    let dialling = Dialler { caller, found, resolve, said: Mutex::default() }.run();
     let own = lifecycle.clone();
     lifecycle.spawn_essential("dialler of nodes", async move {
         let stopping = async {

@@ -1,5 +1,6 @@
 mod hostile;
 mod links;
+mod logs;
 mod refusals;
 mod security;
 mod support;

@@ -153,7 +153,7 @@ fn gap(ask: u64, round: u32, cause: GapCause) -> proto::Gap {
         GapCause::UnknownTick => Cause::UnknownTick,
         GapCause::CheckFailed => Cause::CheckFailed,
         // What an edge finds out by itself is said by no holder.
-        GapCause::SourceLost | GapCause::NoAnswer => Cause::Unspecified,
+        GapCause::SourceLost | GapCause::NoAnswer | GapCause::TooLarge => Cause::Unspecified,
     };
     proto::Gap { ask, round, cause: cause.into() }
 }

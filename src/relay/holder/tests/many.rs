@@ -1,6 +1,7 @@
 //! What is said of more channels at once than there is room for in an outlet.
 
 use super::*;
+use crate::relay::message::LARGEST_EVENT;
 
 /// Two notices for each have no room.
 const MANY: u64 = 32 * 1024 * 1024 / size_of::<Notice>() as u64 / 2 + 1_000;
@@ -64,4 +65,30 @@ async fn what_was_released_is_not_confirmed_though_it_waited_for_its_turn() {
     order_many(&mut scene, 30_000, |_| Order::Release);
     let told = asks_told(&mut scene, held);
     assert!(told < 20_000, "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_largest_event_is_replayed_whatever_comes_meanwhile() {
+    let limits = Limits { age: Duration::from_secs(60), bytes: usize::MAX };
+    let mut scene = Scene { holder: Holder::new(OWN, limits), ..Scene::new() };
+    scene.holder.connected();
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    // Just not enough, so that the large one waits with it.
+    let (some, largest) = ("x".repeat(1_000_000), "x".repeat(LARGEST_EVENT));
+    scene.event("a", &some);
+    scene.event("a", &largest);
+    scene.news();
+    scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
+    let mut replayed = Vec::new();
+    while replayed.len() < 2 {
+        let notices = scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up");
+        replayed.extend(notices.into_iter().filter_map(|notice| match notice {
+            Notice::Replay { message, .. } => Some(message.len()),
+            _ => None,
+        }));
+        scene.own_tick();
+    }
+    assert_eq!(replayed, [some.len(), largest.len()]);
 }

@@ -171,6 +171,12 @@ async fn a_message_that_is_too_large_closes_the_link() {
 }
 
 #[tokio::test]
+async fn an_ask_that_is_open_for_another_channel_closes_the_link() {
+    let again = vec![(1, hold("timeline:1")), (1, hold("timeline:1")), (1, hold("timeline:2"))];
+    is_a_fault(vec![orders(again)], "is open for another channel").await;
+}
+
+#[tokio::test]
 async fn too_many_bytes_of_names_close_the_link() {
     let name = format!("timeline:hashtag:{}", "x".repeat(2 * 1024 * 1024 - 100));
     is_a_fault((0..130).map(|ask| orders(vec![(ask, hold(&name))])).collect(), "too many long names").await;
@@ -374,8 +380,6 @@ async fn a_holder_that_accepts_and_says_nothing_is_tried_again() {
     let tried = || net.connections.load(std::sync::atomic::Ordering::SeqCst);
     let before = tried();
     until(|| tried() >= before + 3).await;
-    // Not more often than is told.
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(tried() < before + 60);
-    assert_eq!(log.count(&["WARN"]), 1);
 }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     super::super::{
         door::Letter,
-        message::{Notice, Order},
+        message::{LARGEST_EVENT, Notice, Order},
     },
     support::{Log, Net, Node, plan, until},
 };
@@ -60,6 +60,24 @@ async fn an_event_much_larger_than_a_batch_arrives() {
     b.bus.publish("timeline:public", &large);
     let heard = a.hears(|notice| matches!(notice, Notice::Event { .. })).await;
     assert!(matches!(&heard[..], [Notice::Event { message, .. }] if **message == *large));
+}
+
+#[tokio::test]
+async fn an_event_too_large_for_a_link_is_missing_in_its_place_and_does_not_harm_the_link() {
+    let (mut a, b) = (Node::start(plan("a")).await, Node::start(plan("b")).await);
+    a.finds(&[b.address]);
+    let link = a.link().await;
+    a.takes(&link, 1, "timeline:public").await;
+    let largest = "x".repeat(LARGEST_EVENT);
+    for message in [&largest, &format!("{largest}x"), "", "last"] {
+        b.bus.publish("timeline:public", message);
+    }
+    let heard = a.hears(|notice| matches!(notice, Notice::Event { message, .. } if &**message == "last")).await;
+    let lengths: Vec<_> = heard
+        .iter()
+        .map(|notice| if let Notice::Event { message, .. } = notice { message.len() } else { usize::MAX })
+        .collect();
+    assert_eq!(lengths, [LARGEST_EVENT, 0, 1, 4]);
 }
 
 #[tokio::test]
@@ -179,6 +197,43 @@ async fn a_node_that_falls_silent_is_lost_within_four_seconds() {
     assert!(took > Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
     net.goes_silent(false);
     a.link().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listed_address_where_nobody_answers_is_tried_for_ever_and_told_once_a_minute_whatever_is_wrong() {
+    let (log, _logging) = Log::start();
+    let net = Net::default();
+    let a = Node::start(plan("a").on(&net)).await;
+    a.finds(&[([10, 0, 0, 99], 4_500).into()]);
+    for second in 0..200 {
+        // Refused at one time, without an answer at another.
+        net.goes_silent(second / 10 % 2 == 1);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!(log.count(&["no node answers", "10.0.0.99:4500"]), 4);
+    let tried = net.connections.load(Ordering::SeqCst);
+    assert!((50..150).contains(&tried), "{tried} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_node_that_was_only_told_of_is_forgotten_after_a_minute() {
+    let net = Net::default();
+    let mut a = Node::start(plan("a").on(&net)).await;
+    let mut b = Node::start(plan("b").on(&net)).await;
+    let c = Node::start(plan("c").on(&net)).await;
+    a.finds(&[b.address]);
+    c.finds(&[b.address]);
+    a.is_linked_to(&["b", "c"]).await;
+    b.is_linked_to(&["a", "c"]).await;
+    drop(c);
+    a.is_linked_to(&["b"]).await;
+    let tried = || net.connections.load(Ordering::SeqCst);
+    let lost = tried();
+    tokio::time::sleep(Duration::from_secs(70)).await;
+    assert!(tried() > lost + 20, "it may come back");
+    let forgotten = tried();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(tried(), forgotten);
 }
 
 #[tokio::test(start_paused = true)]
