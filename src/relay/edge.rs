@@ -375,3 +375,6 @@ fn missed(channel: &Channel, node: &NodeId, cause: Option<GapCause>, metrics: &M
         sink.missed();
     }
 }
+
+#[cfg(test)]
+mod tests;
