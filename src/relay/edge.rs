@@ -6,15 +6,11 @@
 
 mod interest;
 mod link;
-mod sessions;
 #[cfg(test)]
 mod rest;
+mod sessions;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 

@@ -210,7 +210,8 @@ impl Interest {
 
     /// Whether everything is as it should be.
     pub(super) fn is_settled(&self, owner: &NodeId, standby: Option<&NodeId>) -> bool {
-        let holds = |node: &NodeId| self.asked.iter().any(|asked| asked.node == *node && asked.confirmed.is_some());
+        let is_sound = |asked: &AskedNode| asked.confirmed.is_some() && asked.standing == Standing::Good;
+        let holds = |node: &NodeId| self.asked.iter().any(|asked| asked.node == *node && is_sound(asked));
         self.is_live_at(owner) && self.asked.len() == 1 + usize::from(standby.is_some()) && standby.is_none_or(holds)
     }
 
@@ -262,6 +263,8 @@ impl Interest {
     pub(super) fn lose(&mut self, node: &NodeId, link: &Link, loss: Loss, now: Instant) {
         match &self.source {
             Source::Live { node: source } if source == node => {
+                // Whoever refused lacked what came before the position that this source had reached.
+                self.forgive(now);
                 self.freeze(link);
                 self.source = Source::None;
                 self.lost = Some(now);

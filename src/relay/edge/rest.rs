@@ -30,6 +30,17 @@ impl Edge {
         unrest
     }
 
+    /// Channels that nobody is asked to relay, though somebody could who has not refused.
+    pub(in super::super) fn sourceless(&self) -> Vec<Channel> {
+        let is_sourceless = |channel: &Channel| {
+            let (interest, holders) = (&self.channels[channel], self.ring.holders(channel));
+            let refused = |node: &NodeId| interest.asked.iter().any(|one| one.node == *node && one.standing != Standing::Good);
+            let may_be_asked = holders.iter().flat_map(|holders| std::iter::once(holders.owner).chain(holders.standby));
+            matches!(interest.source, Source::None) && may_be_asked.into_iter().any(|node| !refused(node))
+        };
+        self.channels.keys().filter(|channel| is_sourceless(channel)).cloned().collect()
+    }
+
     /// What a node is asked for, and whether it is to relay it.
     pub(in super::super) fn asks_at(&self, node: &NodeId) -> Vec<(Channel, bool)> {
         let Some(link) = self.links.get(node) else { return Vec::new() };

@@ -166,6 +166,23 @@ proptest! {
     }
 
     #[test]
+    fn nobody_is_told_what_it_was_told_already(asked in some_asked(), source in some_source(), has_position: bool) {
+        let counts = match &source {
+            Source::None => None,
+            Source::Taking { node, .. } | Source::Live { node } => Some(node),
+        };
+        for step in planned(&asked, &source, has_position) {
+            let known = |node: &NodeId| asked.iter().find(|asked| asked.node == *node);
+            let is_new = match &step {
+                Step::Hold(node) => known(node).is_none_or(|asked| asked.relays),
+                Step::Take { node, .. } => counts != Some(node),
+                Step::Release(node) => known(node).is_some(),
+            };
+            prop_assert!(is_new, "{:?}", step);
+        }
+    }
+
+    #[test]
     fn whoever_counts_is_never_released(asked in some_asked(), source in some_source()) {
         let (Source::Live { node } | Source::Taking { node, .. }) = &source else { return Ok(()) };
         prop_assert!(!planned(&asked, &source, true).contains(&Step::Release(node.clone())));

@@ -87,8 +87,8 @@ pub(super) fn assert_at_rest(world: &World) {
     let mut nodes: Vec<NodeId> = world.nodes.values().map(|node| node.id.clone()).collect();
     nodes.sort();
     for (index, node) in &world.nodes {
-        assert_eq!(node.edge.unrest(&nodes), [String::new(); 0], "{}: what its edge has still to do", node.id);
-        assert_eq!(node.holder.unrest(), [String::new(); 0], "{}: what its holder has still to do", node.id);
+        assert_eq!(node.edge.unrest(&nodes), Vec::<String>::new(), "{}: what its edge has still to do", node.id);
+        assert_eq!(node.holder.unrest(), Vec::<String>::new(), "{}: what its holder has still to do", node.id);
         let mut subscribed: BTreeSet<Channel> = node.upstream.subscribed.iter().cloned().collect();
         assert!(subscribed.remove(TICKS), "{}: ticks", node.id);
         assert_eq!(subscribed, node.holder.held(), "{}: what is subscribed, what is held", node.id);

@@ -49,8 +49,8 @@ pub(super) struct Common {
 #[derive(Default)]
 pub(super) struct Received {
     pub events: Mutex<Vec<(Arc<str>, usize, usize)>>,
-    /// How often each channel was subscribed to.
-    subscriptions: Mutex<BTreeMap<Arc<str>, usize>>,
+    /// How often each channel was subscribed to, and when last.
+    subscriptions: Mutex<BTreeMap<Arc<str>, (usize, Duration)>>,
 }
 
 /// One run of a node, as seen from outside.
@@ -83,11 +83,17 @@ impl Common {
 }
 
 impl Sink for Received {
-    fn receive(&self, channel: &str, message: &str, _age: Duration) {
+    fn receive(&self, channel: &str, message: &str, age: Duration) {
         let number = message.split(' ').next().and_then(|number| number.parse().ok());
         let number = number.expect("events begin with a number");
         let subscriptions = self.subscriptions.lock();
-        let (channel, subscription) = subscriptions.get_key_value(channel).expect("only what is watched comes");
+        let (channel, (subscription, since)) =
+            subscriptions.get_key_value(channel).expect("only what is watched comes");
+        // As the delivery to sessions does.
+        let now = turmoil::sim_elapsed().expect("events come in a simulation");
+        if !age.is_zero() && *since > now.saturating_sub(age) {
+            return;
+        }
         self.events.lock().push((Arc::clone(channel), *subscription, number));
     }
 
@@ -103,8 +109,8 @@ impl Run {
             return;
         }
         let mut subscriptions = self.received.subscriptions.lock();
-        let count = subscriptions.entry(channel(number).into()).or_default();
-        *count += 1;
+        let (count, since) = subscriptions.entry(channel(number).into()).or_default();
+        (*count, *since) = (*count + 1, now);
         self.watched.insert((number, *count), now);
         drop(subscriptions);
         let message = format!(r#"{{"stream":"hashtag","tag":"c{number}"}}"#);

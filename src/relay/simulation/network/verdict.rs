@@ -7,7 +7,7 @@ use super::{
     host::{Run, channel},
 };
 
-/// A subscription that is older than this has begun, if nothing is wrong.
+/// A subscription that is older than this has begun. What is missing before that is no gap.
 const BEGUN: Duration = Duration::from_secs(1);
 
 /// What each session watches besides: the channels of its token.
@@ -70,6 +70,9 @@ fn holes(cluster: &Cluster, run: &Run) -> Vec<String> {
             if pair[1] > pair[0] + 1 {
                 let times = &cluster.published[*number];
                 let (from, to) = (times[pair[0] + 1], times[pair[1] - 1]);
+                if to < *since + BEGUN {
+                    continue;
+                }
                 let of = &run.name;
                 holes.push(format!("{of} lacks {} to {} of {channel}, {from:?} to {to:?}", pair[0] + 1, pair[1] - 1));
             }

@@ -1,0 +1,81 @@
+//! Nodes that answer late, or never.
+
+use super::*;
+
+fn refused((ask, take): (u64, Take)) -> Vec<Notice> {
+    vec![Notice::Refused { ask, round: take.round, cause: GapCause::BeforeSince }]
+}
+
+#[test]
+fn a_channel_whose_owner_answers_nothing_is_taken_from_who_answers() {
+    let [owner, standby, third] = line_of_succession();
+    let mut scene = Scene::new();
+    scene.take(&owner);
+    scene.orders(&standby);
+    scene.pass(5);
+    let strict = scene.take(&standby);
+    assert!(strict.1.strict);
+    scene.hear(&standby, refused(strict));
+    assert_eq!(scene.takes(&third), []);
+    let lenient @ (ask, Take { round, strict, .. }) = scene.take(&standby);
+    assert!(!strict, "the gap is accepted");
+    let cause = GapCause::BeforeSince;
+    scene.hear(&standby, vec![Notice::Gap { ask, round, cause }, Notice::Taken { ask, round, count: 0 }]);
+    assert!(scene.edge.channels[&channel()].is_live_at(&standby), "{lenient:?}");
+    for metric in [
+        r#"flodgatt_relay_refusals_total{cause="no_answer"} 1"#,
+        r#"flodgatt_relay_gaps_total{cause="before_since"} 1"#,
+    ] {
+        assert!(scene.counted(metric), "{metric} in\n{}", scene.metrics.page());
+    }
+}
+
+#[test]
+fn a_node_that_answers_others_has_more_time_to_answer() {
+    let [owner, standby, _] = line_of_succession();
+    let mut scene = Scene::new();
+    scene.take(&owner);
+    let is_its = |scene: &Scene, other: &Channel| scene.edge.ring.owner(other) == Some(&owner);
+    let mut others = (1..).map(|account| Channel::named(&format!("timeline:{account}")));
+    let other = others.find(|other| is_its(&scene, other)).expect("it owns many");
+    scene.edge.want(vec![other], scene.now);
+    let (ask, Take { round, .. }) = scene.take(&owner);
+    for _ in 0..5 {
+        scene.pass(2);
+        let (message, age) = (Arc::from("{}"), Duration::ZERO);
+        scene.hear(&owner, vec![Notice::Replay { ask, round, tick: tick(1), count: 1, age, message }]);
+    }
+    assert_eq!(scene.takes(&standby), []);
+    scene.pass(10);
+    assert_ne!(scene.takes(&standby), [], "but not for ever");
+}
+
+#[test]
+fn a_fresh_channel_does_not_wait_for_ever_for_a_node_that_comes_and_goes() {
+    let [owner, standby, third] = line_of_succession();
+    let mut scene = Scene::new();
+    for _ in 0..6 {
+        scene.close(&owner);
+        for node in [&standby, &third] {
+            if let Some(take) = scene.takes(node).pop().filter(|(_, take)| take.strict) {
+                scene.hear(node, refused(take));
+            }
+        }
+        scene.pass(2);
+        scene.open(&owner);
+        scene.pass(1);
+    }
+    scene.close(&owner);
+    scene.pass(2);
+    let takes = [scene.takes(&standby), scene.takes(&third)].concat();
+    assert!(takes.iter().any(|(_, take)| !take.strict), "{takes:?}");
+}
+
+#[test]
+fn the_refusal_of_a_take_that_is_not_strict_is_no_answer() {
+    let [owner, standby, _] = line_of_succession();
+    let mut scene = Scene::new();
+    let take = scene.take(&owner);
+    scene.hear(&owner, refused(take));
+    assert_eq!([scene.takes(&owner), scene.takes(&standby)], [[], []]);
+}
