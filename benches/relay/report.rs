@@ -23,7 +23,7 @@ pub fn print(figures: &Figures, ways: &[Way]) {
 }
 
 fn print_latency(figures: &Figures, ways: &[Way]) {
-    println!("\nlatency, in ms, at 500 events/s");
+    println!("\nlatency, in ms, at {} events/s", super::MODERATE);
     println!("{:>10} {:>8} {:>8} {:>8}", "", "p50", "p99", "p99.9");
     for way in ways {
         let of = |percent: f64| figures.median(Phase::Latency, *way, |run| run.latency_ms(percent));
