@@ -39,6 +39,9 @@ const HEADER_BYTES: u32 = 8 * 1024;
 /// Bytes that may be under way unread, of which each side keeps as many at most.
 const WINDOW: u32 = 1024 * 1024;
 
+/// Bytes of an HTTP/2 frame that a holder may send: a whole batch of notices fits, which is one system call then.
+const FRAME: u32 = 128 * 1024;
+
 /// Something to talk over.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
@@ -223,6 +226,7 @@ impl Tasks {
             .timer(TokioTimer::new())
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
+            .max_frame_size(FRAME)
             .keep_alive_interval(ASK_AFTER)
             .keep_alive_timeout(ANSWER_WITHIN)
             .keep_alive_while_idle(true);
