@@ -88,7 +88,9 @@ fn main() -> ExitCode {
     stage.print_processes();
     let figures = measure(&mut stage, &arguments);
     let mut problems = stage.ledger().problems();
-    problems.extend(runtime.block_on(stage.complaints()));
+    if problems.is_empty() {
+        problems.extend(runtime.block_on(stage.complaints()));
+    }
     report::print(&figures, &arguments.ways());
     if arguments.only.is_none() {
         problems.extend(figures.excesses());
