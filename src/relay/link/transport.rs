@@ -39,6 +39,9 @@ const HEADER_BYTES: u32 = 8 * 1024;
 /// Bytes that may be under way unread, of which each side keeps as many at most.
 const WINDOW: u32 = 1024 * 1024;
 
+/// Bytes of an HTTP/2 frame that a holder may send: a whole batch of notices fits, which is one system call then.
+const FRAME: u32 = 128 * 1024;
+
 /// Something to talk over.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
@@ -175,6 +178,20 @@ impl AsyncWrite for Attentive {
         Pin::new(&mut self.wire).poll_write(cx, bytes)
     }
 
+    // Without these two, a frame's head and a part of it go out by a system call and in a packet of their own, and each
+    // event wakes the other end twice.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.wire).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.wire.is_write_vectored()
+    }
+
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.wire).poll_flush(cx)
     }
@@ -209,6 +226,7 @@ impl Tasks {
             .timer(TokioTimer::new())
             .initial_stream_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
+            .max_frame_size(FRAME)
             .keep_alive_interval(ASK_AFTER)
             .keep_alive_timeout(ANSWER_WITHIN)
             .keep_alive_while_idle(true);
@@ -242,5 +260,27 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
         let mut tasks = self.0.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn several_pieces_are_written_at_once() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let mut wire: Box<dyn Wire> = Box::new(Attentive::new(Box::new(near), Heard::now()));
+        assert!(wire.is_write_vectored());
+        let written = wire.write_vectored(&[IoSlice::new(b"head"), IoSlice::new(b"body")]).await.unwrap();
+        assert_eq!(written, 8);
+        drop(wire);
+        let mut read = String::new();
+        far.read_to_string(&mut read).await.unwrap();
+        assert_eq!(read, "headbody");
     }
 }
