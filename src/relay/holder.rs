@@ -4,6 +4,7 @@
 //! subscribed in the orders for upstream.
 
 mod channel;
+mod connection;
 mod outlet;
 mod replay;
 mod report;
@@ -39,7 +40,11 @@ pub(super) struct Holder {
     edges: HashMap<EdgeKey, Edge>,
     edges_ever: u64,
     /// Whether there is a connection on which everything is subscribed.
+    is_connected: bool,
+    /// Whether own ticks come back over it: without them nothing can be confirmed, and others are to hold.
     is_up: bool,
+    /// The seconds since an own tick came back.
+    unanswered: u32,
     is_leaving: bool,
     /// The last of its own ticks.
     counter: u64,
@@ -86,7 +91,9 @@ impl Holder {
             channels: HashMap::new(),
             edges: HashMap::new(),
             edges_ever: 0,
+            is_connected: false,
             is_up: false,
+            unanswered: 0,
             is_leaving: false,
             counter: 0,
             subscribed: 0,
@@ -171,7 +178,7 @@ impl Holder {
         }
         if is_take {
             self.answer(channel);
-        } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
+        } else if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
             edge.outlet.put(Notice::Held { ask, since });
         }
     }
@@ -246,6 +253,7 @@ impl Holder {
             edge.outlet.put(Notice::Tick(tick));
         }
         if tick.incarnation == self.incarnation {
+            self.can_tick();
             let mut subscribed = None;
             while let Some((_, what)) = self.under_way.pop_front_if(|(counter, _)| *counter <= tick.counter) {
                 subscribed = Some(what);
@@ -299,7 +307,7 @@ impl Holder {
                 }
                 Answer::Refuse(cause) => {
                     // That it holds is news to who asked it for the first time.
-                    if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
+                    if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
                         edge.outlet.put(Notice::Held { ask, since });
                     }
                     edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
@@ -319,72 +327,6 @@ impl Holder {
         } else {
             self.waiting.remove(channel);
         }
-    }
-
-    /// Upstream is subscribed to everything that it was told up to this change.
-    pub(super) fn subscribed(&mut self, change: u64) {
-        self.subscribed = self.subscribed.max(change);
-        self.left.retain(|_, left| *left > change);
-    }
-
-    /// There is a connection, and everything is subscribed on it.
-    pub(super) fn connected(&mut self) {
-        self.is_up = true;
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Up);
-        }
-    }
-
-    /// The connection to Redis ended: nothing of what follows continues what was before.
-    pub(super) fn broken(&mut self) {
-        self.is_up = false;
-        self.subscribed = 0;
-        self.left.clear();
-        self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-        }
-    }
-
-    /// Messages were lost, though the subscriptions stay.
-    pub(super) fn lagged(&mut self) {
-        self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-            if self.is_up {
-                edge.outlet.put(Notice::Up);
-            }
-        }
-    }
-
-    fn void(&mut self) {
-        self.under_way.clear();
-        for (channel, held) in &mut self.channels {
-            held.since = None;
-            self.unconfirmed.insert(channel.clone());
-            for ask in &mut held.asks {
-                if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
-                    ask.mode = Mode::Holding;
-                }
-            }
-        }
-    }
-
-    /// The next tick to publish.
-    pub(super) fn next_tick(&mut self) -> Tick {
-        self.counter += 1;
-        self.tick_wanted = false;
-        if self.subscribed > 0 {
-            self.under_way.push_back((self.counter, self.subscribed));
-        }
-        Tick { incarnation: self.incarnation, counter: self.counter }
-    }
-
-    /// Whether something waits for an own tick, such as a subscription that is to count from it: no reason to wait for the
-    /// next regular one.
-    pub(super) fn wants_tick(&self) -> bool {
-        let subscribed = self.under_way.back().map_or(0, |(_, subscribed)| *subscribed);
-        self.tick_wanted || (self.subscribed > subscribed && !self.unconfirmed.is_empty())
     }
 
     /// Tells every edge to take elsewhere.
