@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::Channel,
     telemetry::{Metrics, Reminder, metrics::EventDrop},
-    upstream::{Sink, Upstream},
+    upstream::{LinkState, Sink, Upstream},
 };
 
 /// How often a tick is published even if nothing asks for one.
@@ -28,6 +28,12 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The least time between two ticks: subscriptions that are confirmed meanwhile share one.
 const SHORTEST_TICK: Duration = Duration::from_millis(2);
+
+/// What becomes of a node without ticks.
+const IN_ITS_PLACE: &str = "without them it can hold no channels for the cluster, and other nodes do so in its place";
+
+/// What is published on the channel of ticks to see whether that is permitted: it means nothing.
+pub const NO_TICK: &str = "check";
 
 /// This node's holder. Its lock is held for moments only.
 pub(super) struct Holding {
@@ -92,7 +98,7 @@ impl Holding {
         let mut reminder = Reminder::default();
         loop {
             tokio::select! {
-                _ = regularly.tick() => {}
+                _ = regularly.tick() => self.another_second(),
                 () = self.tick_wanted.notified() => tokio::time::sleep(SHORTEST_TICK).await,
             }
             let Some(upstream) = self.upstream.get() else { continue };
@@ -100,19 +106,26 @@ impl Holding {
             *self.sent.lock() = Some((tick, Instant::now()));
             match upstream.publish(&self.tick_channel, &tick.to_string()).await {
                 Ok(()) => reminder.forget(),
+                // While Redis is away that is told already.
+                Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => {}
                 Err(error) => {
                     let reason = error.to_string();
                     if reminder.is_due(&reason) {
                         let channel = self.tick_channel.as_str();
-                        tracing::warn!(
-                            reason,
-                            channel,
-                            "no tick could be published, without which this node holds nothing"
-                        );
+                        tracing::warn!(reason, channel, "this node cannot publish its ticks; {IN_ITS_PLACE}");
                     }
                 }
             }
             self.observe();
+        }
+    }
+
+    fn another_second(&self) {
+        let mut falls_silent = false;
+        self.with(|holder, _| falls_silent = holder.another_second());
+        if falls_silent {
+            let channel = self.tick_channel.as_str();
+            tracing::warn!(channel, "the ticks of this node do not come back from redis; {IN_ITS_PLACE}");
         }
     }
 
@@ -152,6 +165,9 @@ impl Holding {
 impl Sink for Holding {
     fn receive(&self, channel: &str, message: &str, _age: Duration) {
         if channel == self.tick_channel.as_str() {
+            if message == NO_TICK {
+                return;
+            }
             match message.parse::<Tick>() {
                 Ok(tick) => self.ticked(tick),
                 Err(error) => tracing::warn!(%error, channel, "something else than a tick was published"),
