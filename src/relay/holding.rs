@@ -95,7 +95,7 @@ impl Holding {
     pub(super) async fn tick(&self) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reminder = Reminder::default();
+        let (mut reminder, mut has_failed) = (Reminder::default(), false);
         loop {
             tokio::select! {
                 _ = regularly.tick() => self.another_second(),
@@ -105,18 +105,24 @@ impl Holding {
             let tick = self.holder.lock().next_tick();
             *self.sent.lock() = Some((tick, Instant::now()));
             match upstream.publish(&self.tick_channel, &tick.to_string()).await {
-                Ok(()) => reminder.forget(),
+                Ok(()) => {
+                    reminder.forget();
+                    has_failed = false;
+                }
                 // While Redis is away that is told already.
                 Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => {}
-                Err(error) => {
-                    let reason = error.to_string();
-                    if reminder.is_due(&reason) {
-                        let channel = self.tick_channel.as_str();
-                        tracing::warn!(reason, channel, "this node cannot publish its ticks; {IN_ITS_PLACE}");
-                    }
-                }
+                // The connection over which it publishes may come a moment after the other one.
+                Err(_) if !std::mem::replace(&mut has_failed, true) => {}
+                Err(error) => self.tell(&error.to_string(), &mut reminder),
             }
             self.observe();
+        }
+    }
+
+    fn tell(&self, reason: &str, reminder: &mut Reminder) {
+        if reminder.is_due(reason) {
+            let channel = self.tick_channel.as_str();
+            tracing::warn!(reason, channel, "this node cannot publish its ticks; {IN_ITS_PLACE}");
         }
     }
 
