@@ -4,6 +4,8 @@ mod support;
 
 #[path = "commands/check.rs"]
 mod check;
+#[path = "commands/check_cluster.rs"]
+mod check_cluster;
 #[path = "commands/publish.rs"]
 mod publish;
 

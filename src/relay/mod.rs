@@ -31,13 +31,18 @@ use crate::{
 use edge::Edge;
 use holding::Holding;
 pub use holding::NO_TICK;
+pub use link::{Answer, ListenError, Probed, TlsError, probe};
 use link::{Connector, Ends, Listener};
-pub use link::{ListenError, TlsError};
 use log::Limits;
 
 /// Where the nodes of a cluster publish ticks.
 pub fn tick_channel(cluster: &ClusterName) -> Channel {
     Channel::named(&format!("timeline:flodgatt:{cluster}"))
+}
+
+/// Listens for other nodes for a moment; returns where.
+pub async fn try_to_listen(config: &ClusterConfig) -> Result<SocketAddr, ListenError> {
+    Listener::bind(&config.bind).await.map(|listener| listener.address)
 }
 
 /// How long other nodes may take to ask elsewhere when this one leaves.

@@ -410,7 +410,7 @@ async fn a_node_that_leaves_has_left_when_no_other_node_asks_it() {
 async fn a_node_is_able_once_its_own_tick_came_back_over_the_connection() {
     let mut holder = Holder::new(OWN, limits());
     let (edge, _) = holder.greeted(false);
-    let mut is_up = |holder: &mut Holder| {
+    let is_up = |holder: &mut Holder| {
         holder.take_notices(edge, usize::MAX, Instant::now()).expect("the edge keeps up").contains(&Notice::Up)
     };
     let early = holder.next_tick();
