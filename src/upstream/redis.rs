@@ -189,6 +189,7 @@ impl Subscriber {
                 }
                 Err(error) => error,
             };
+            self.wanted.disconnected();
             self.metrics.redis_subscriptions.set(0);
             self.mark_down(&cause, backoff);
             tokio::time::sleep(jittered(backoff)).await;
@@ -380,3 +381,6 @@ pub(super) async fn ping(client: &Client, config: &RedisConfig) -> Result<(), Re
 fn jittered(backoff: Duration) -> Duration {
     backoff.mul_f64(0.75 + 0.5 * fastrand::f64())
 }
+
+#[cfg(test)]
+mod tests;
