@@ -12,6 +12,8 @@ mod audience;
 mod change;
 #[path = "cluster/crash.rs"]
 mod crash;
+#[path = "cluster/leave.rs"]
+mod leave;
 #[path = "cluster/load.rs"]
 mod load;
 #[path = "cluster/mute.rs"]

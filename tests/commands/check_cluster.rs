@@ -151,8 +151,8 @@ async fn nodes_with_good_certificates_answer_each_other() {
     assert!(line(&ended, "failed", "TLS").contains("CLUSTER_TLS_CA"), "{}", ended.text());
     // No certificates at all: nothing that could be understood comes back.
     let plain = check(scene.other()).await;
-    line(&plain, "", &format!("127.0.0.1:{}", scene.port));
-    assert!(!plain.text().contains("ok       node first"), "{}", plain.text());
+    let warning = line(&plain, "warning", &format!("no node answers at 127.0.0.1:{}", scene.port));
+    assert!(warning.ends_with(": most likely something else than a node, or a node with certificates"), "{warning}");
 }
 
 #[tokio::test]
@@ -195,4 +195,21 @@ async fn certificates_that_others_would_not_believe_fail_with_the_variable() {
     fs::write(certificates::certificate_file(folder.path()), expired.pem()).unwrap();
     fs::write(certificates::key_file(folder.path()), own.serialize_pem()).unwrap();
     fails(options(), &["CLUSTER_TLS_CERT", "expired"]).await;
+}
+
+#[tokio::test]
+async fn something_else_at_a_peers_address_is_told_as_such() {
+    let scene = Scene::start().await;
+    let ports = [free_port(), scene.redis.port()];
+    let _other = Server::options(&scene.redis, &scene.database).env("PORT", ports[0].to_string()).start().await;
+    let peers = ports.map(|port| format!("127.0.0.1:{port}"));
+    let ended = check(scene.other().env("CLUSTER_PEERS", peers.join(","))).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    for peer in peers {
+        let warning = line(&ended, "warning", &format!("no node answers at {peer}"));
+        assert!(
+            warning.ends_with(": most likely something else than a node, or a node with certificates"),
+            "{warning}"
+        );
+    }
 }

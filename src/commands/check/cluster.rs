@@ -79,7 +79,7 @@ impl Report {
             Answer::Node { node, version } => println!("ok       node {node} at {place}: version {version}"),
             Answer::Refused(problem) => self.fail(&format!("no link to {place}: {problem}")),
             // It may be this node, or one that is to be started later.
-            Answer::Nobody(problem) => println!("warning  no node answers at {place}: {problem}"),
+            Answer::Nobody(problem) => println!("warning  no node answers at {place}: {}", plain(problem)),
         }
     }
 }
@@ -90,6 +90,19 @@ fn credentials(cluster: &ClusterConfig) -> &'static str {
         (Some(_), None) => "certificates",
         (None, Some(_)) => "a secret, and nothing encrypted",
         (None, None) => "no credentials, on loopback only",
+    }
+}
+
+/// What is told of an address where something is that does not speak as a node would here.
+const NO_NODE: &str = "most likely something else than a node, or a node with certificates";
+
+/// A problem in our own words, or in the system's without its number if there was no connection; otherwise what it means
+/// that one that was made is of no use.
+fn plain(problem: &str) -> &str {
+    match problem.split_once(" (os error") {
+        Some((words, _)) if !words.contains("reset") && !words.contains("Broken pipe") => words,
+        None if problem.starts_with("it ") || problem.starts_with("what it says") => problem,
+        _ => NO_NODE,
     }
 }
 

@@ -114,6 +114,22 @@ impl Tls {
     }
 }
 
+/// What is wrong with this node's own certificate.
+fn flaw(error: &Error) -> String {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let Error::InvalidCertificate(error) = error else { return error.to_string() };
+    match error {
+        Expired | ExpiredContext { .. } => "it has expired".to_owned(),
+        NotValidYet | NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        NotValidForName | NotValidForNameContext { .. } => "it is not valid for any host in CLUSTER_PEERS".to_owned(),
+        UnknownIssuer => "nobody in CLUSTER_TLS_CA has signed it".to_owned(),
+        other => format!("it is not valid: {other}"),
+    }
+}
+
 fn server_name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(host.trim_end_matches('.').to_owned()).ok()
 }
@@ -160,16 +176,13 @@ impl Loaded {
         let (now, authorities) = (UnixTime::now(), &self.authorities);
         let client = WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider()).build();
         let verified = client.map_err(|error| error.to_string())?.verify_client_cert(own, between, now);
-        verified.map_err(|error| format!("as that of who connects: {error}"))?;
+        verified.map_err(|error| format!("as that of who connects, {}", flaw(&error)))?;
         let server = WebPkiServerVerifier::builder_with_provider(Arc::clone(authorities), provider()).build();
         let verifier = server.map_err(|error| error.to_string())?;
         let Some(any) = names.first() else { return Ok(()) };
         match (OneOf { names: names.to_vec(), verifier }).verify_server_cert(own, between, any, &[], now) {
             Ok(_) => Ok(()),
-            Err(Error::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) => Err("it is not valid for any host in CLUSTER_PEERS, so other nodes would not believe it".to_owned()),
-            Err(error) => Err(format!("as that of who is connected to: {error}")),
+            Err(error) => Err(format!("as that of who is connected to, {}", flaw(&error))),
         }
     }
 
