@@ -54,8 +54,8 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// Which process of a node: microseconds since 1970 at its start, so that a later one is greater, unless the clock was
-/// set back between the two.
+/// Which process of a node: nanoseconds since 1970 at its start, so that a later one is greater, unless the clock was set back
+/// between the two. The last digits are random: ticks of two nodes that were started in the same moment must not be the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Incarnation(pub u64);
 
@@ -63,7 +63,8 @@ impl Incarnation {
     /// The one of a process that starts now.
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+        let micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        Self(micros.saturating_mul(1_000).saturating_add(fastrand::u64(1..1_000)))
     }
 }
 
@@ -221,8 +222,8 @@ mod tests {
     #[test]
     fn a_later_incarnation_is_greater() {
         // The year 2020: a clock in other units would be far off.
-        assert!(Incarnation::now() > Incarnation(1_577_836_800_000_000));
-        assert!(Incarnation::now() < Incarnation(32_503_680_000_000_000));
+        assert!(Incarnation::now() > Incarnation(1_577_836_800_000_000_000));
+        assert!(Incarnation::now() < Incarnation(10_000_000_000_000_000_000));
         assert!(Incarnation(2) > Incarnation(1));
     }
 
