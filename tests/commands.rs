@@ -26,6 +26,10 @@ async fn help_names_the_commands_and_every_variable() {
     for word in ["serve", "demo", "check", "publish"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(word)), "{word}: {text}");
     }
+    for command in ["serve", "check"] {
+        let text = run(&[command, "--help"]).await.text();
+        assert!(VARIABLES.iter().all(|variable| text.contains(variable.meaning)), "{text}");
+    }
     for variable in VARIABLES {
         assert!(text.lines().any(|line| line.trim() == variable.name), "{}: {text}", variable.name);
         assert!(text.contains(variable.meaning), "{}: {text}", variable.name);

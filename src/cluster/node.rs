@@ -14,7 +14,7 @@ pub struct NodeId(Arc<str>);
 
 /// A text that is no name of a node.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name of a node: 1 to {max} visible ASCII characters without spaces", max = NodeId::MAX_LENGTH)]
+#[error("{0:?} is no name of a node: 1 to {max} visible ASCII characters without spaces, such as node-1", max = NodeId::MAX_LENGTH)]
 pub struct InvalidNodeId(String);
 
 impl NodeId {
@@ -85,7 +85,7 @@ pub struct PeerAddress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidAddress {
     /// There is nothing after the host.
-    #[error("{0:?} has no port: write host:port")]
+    #[error("{0:?} has no port: write host:port, such as 10.0.0.1:4500")]
     NoPort(String),
     /// There is nothing before the port.
     #[error("{0:?} has no host: write host:port, with 0.0.0.0 or [::] for all addresses of this machine")]
