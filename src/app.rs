@@ -5,6 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::Context;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
     time::Instant,
 };
 
@@ -19,8 +20,8 @@ use crate::{
     relay::{self, Member},
     session,
     store::{Database, Postgres, Store},
-    telemetry::{Metrics, Reminder},
-    upstream::{Bus, Embedded, Redis, Sink, Upstream},
+    telemetry::{Metrics, PACE, Reminder},
+    upstream::{Bus, Embedded, LinkState, Redis, Sink, Upstream},
 };
 
 /// How long sessions may take to end once they were told to.
@@ -49,6 +50,8 @@ struct Assembly {
     delivery: Delivery,
     /// What the node is to its cluster, if it is in one.
     member: Option<Member>,
+    /// Whether any node of the cluster can hold channels.
+    holders: Option<watch::Receiver<LinkState>>,
 }
 
 impl Assembly {
@@ -56,7 +59,7 @@ impl Assembly {
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
         let store = Arc::new(store);
         let delivery = Delivery::new(Arc::clone(&hub), Arc::clone(&store), Arc::clone(&metrics), &lifecycle);
-        Self { hub, store, metrics, lifecycle, delivery, member: None }
+        Self { hub, store, metrics, lifecycle, delivery, member: None, holders: None }
     }
 
     /// Makes the node one of a cluster.
@@ -70,30 +73,41 @@ impl Assembly {
         self.member.as_ref().map_or_else(|| Arc::new(self.delivery.clone()) as Arc<dyn Sink>, Member::sink)
     }
 
+    /// Starts to take what sessions watch.
+    fn begin(&mut self, upstream: &Arc<Upstream>) -> Result<(), relay::TlsError> {
+        let Some(member) = &mut self.member else {
+            relay::start(&self.hub, upstream, &self.lifecycle);
+            return Ok(());
+        };
+        self.holders = Some(member.start(&self.hub, upstream, Arc::new(self.delivery.clone()), &self.lifecycle)?);
+        Ok(())
+    }
+
+    /// Waits until there is a node that can hold channels: this one can, as a rule, as soon as it has Redis.
+    async fn held(&self) {
+        let Some(mut holders) = self.holders.clone() else { return };
+        let since = Instant::now();
+        while tokio::time::timeout(PACE, holders.wait_for(|state| matches!(state, LinkState::Up))).await.is_err() {
+            let waited_s = since.elapsed().as_secs();
+            let reason = holders.borrow().down_for_longer_than(Duration::ZERO).map(str::to_owned);
+            tracing::warn!(reason, waited_s, "no events can be had from the cluster yet");
+        }
+    }
+
     fn listen(
-        mut self,
-        upstream: Upstream,
+        self,
+        upstream: Arc<Upstream>,
         listener: BoundListener,
         trusted_proxies: TrustedProxies,
         pages: Option<Pages>,
-    ) -> anyhow::Result<Server> {
-        let upstream = Arc::new(upstream);
-        match &mut self.member {
-            Some(member) => member.start(&self.hub, &upstream, Arc::new(self.delivery.clone()), &self.lifecycle)?,
-            None => relay::start(&self.hub, &upstream, &self.lifecycle),
-        }
-        let lifecycle = self.lifecycle.clone();
-        self.lifecycle.spawn("news of slow clients", async move {
-            tokio::select! {
-                () = session::tell_of_slow_clients() => {}
-                () = lifecycle.stopping() => {}
-            }
-        });
+    ) -> Server {
+        self.lifecycle.spawn_lasting("news of slow clients", session::tell_of_slow_clients());
         let service = Service::new(Parts {
             hub: Arc::clone(&self.hub),
             store: self.store,
             metrics: self.metrics,
             upstream: upstream.state(),
+            holders: self.holders,
             lifecycle: self.lifecycle.clone(),
             trusted_proxies,
             pages,
@@ -101,7 +115,7 @@ impl Assembly {
         let address = listener.address();
         tracing::info!(address, version = env!("CARGO_PKG_VERSION"), "listening");
         self.lifecycle.spawn_essential("listener", listener.serve(service, self.lifecycle.clone()));
-        Ok(Server { upstream, address, hub: self.hub, member: self.member, lifecycle: self.lifecycle })
+        Server { upstream, address, hub: self.hub, member: self.member, lifecycle: self.lifecycle }
     }
 }
 
@@ -119,9 +133,10 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     // Whoever gives up here stops the tasks first: they would miss what they serve.
     let redis =
         Redis::start(config.redis.clone(), assembly.sink(), metrics, &lifecycle).inspect_err(|_| lifecycle.stop())?;
-    let upstream = Upstream::Redis(Box::new(redis));
+    let upstream = Arc::new(Upstream::Redis(Box::new(redis)));
+    assembly.begin(&upstream).inspect_err(|_| lifecycle.stop())?;
     let ready = async {
-        tokio::join!(upstream.ready(), database_ready(&database, &config.database.user));
+        tokio::join!(upstream.ready(), assembly.held(), database_ready(&database, &config.database.user));
     };
     tokio::select! {
         () = stop.received() => {
@@ -132,10 +147,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
         () = ready => {}
     }
     let listener = config.listen.bind().await.inspect_err(|_| lifecycle.stop())?;
-    assembly
-        .listen(upstream, listener, config.trusted_proxies.clone(), None)
-        .inspect_err(|_| lifecycle.stop())
-        .map(Some)
+    Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None)))
 }
 
 /// Starts a server whose events come from this process: alone, or as a node of a cluster.
@@ -152,8 +164,9 @@ pub async fn start_embedded(
         assembly = assembly.join(cluster).await?;
     }
     let embedded = Embedded::start(bus, assembly.sink(), Arc::clone(&assembly.metrics), &lifecycle);
-    let upstream = Upstream::Embedded(embedded);
-    assembly.listen(upstream, listener, TrustedProxies::default(), Some(pages)).inspect_err(|_| lifecycle.stop())
+    let upstream = Arc::new(Upstream::Embedded(embedded));
+    assembly.begin(&upstream).inspect_err(|_| lifecycle.stop())?;
+    Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(pages)))
 }
 
 /// Waits until the database takes connections. What it waits for is told at once, and then once a minute.
@@ -254,6 +267,7 @@ impl Server {
     /// Leaves the cluster, unless it is told to stop a second time.
     async fn hand_over(&self, stop: &mut StopSignal) -> anyhow::Result<()> {
         tracing::info!(sessions = self.hub.sessions(), "stopping");
+        self.lifecycle.retire();
         tokio::select! {
             () = self.leave() => {}
             () = stop.received() => anyhow::bail!("told to stop twice; other nodes must do without a hand-over"),

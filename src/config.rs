@@ -67,12 +67,13 @@ enum Mode {
 impl Config {
     /// Reads all of it.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
+        let cluster = cluster::read(environment)?;
         Ok(Self {
             listen: listen_address(environment)?,
             trusted_proxies: trusted_proxies(environment)?,
-            redis: redis::read(environment)?,
+            redis: RedisConfig { publishes: cluster.is_some(), ..redis::read(environment)? },
             database: database::read(environment)?,
-            cluster: cluster::read(environment)?,
+            cluster,
         })
     }
 }

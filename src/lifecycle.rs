@@ -18,6 +18,7 @@ pub struct Lifecycle {
     stop: CancellationToken,
     failed: Arc<AtomicBool>,
     abandoned: Arc<AtomicBool>,
+    retiring: Arc<AtomicBool>,
 }
 
 impl Lifecycle {
@@ -65,6 +66,16 @@ impl Lifecycle {
     /// Whether the server is to stop.
     pub fn is_stopping(&self) -> bool {
         self.stop.is_cancelled()
+    }
+
+    /// The stop is near: no clients are to be sent here any more. Everything still runs.
+    pub fn retire(&self) {
+        self.retiring.store(true, Ordering::Release);
+    }
+
+    /// Whether no clients are to be sent here any more.
+    pub fn is_retiring(&self) -> bool {
+        self.retiring.load(Ordering::Acquire) || self.is_stopping()
     }
 
     /// Tells every task to stop.

@@ -16,10 +16,12 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Serve clients (the default)
+    #[command(after_long_help = commands::variables_help())]
     Serve,
     /// Show a complete server at work: nothing but this program is needed
     Demo(demo::Options),
     /// Read the environment as the server would and say what it would find
+    #[command(after_long_help = commands::variables_help())]
     Check,
     /// Publish an event at the configured Redis, to try a set-up by hand
     Publish(commands::PublishOptions),

@@ -12,8 +12,12 @@ mod audience;
 mod change;
 #[path = "cluster/crash.rs"]
 mod crash;
+#[path = "cluster/leave.rs"]
+mod leave;
 #[path = "cluster/load.rs"]
 mod load;
+#[path = "cluster/mute.rs"]
+mod mute;
 #[path = "cluster/partition.rs"]
 mod partition;
 #[path = "cluster/redis.rs"]

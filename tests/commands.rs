@@ -4,6 +4,8 @@ mod support;
 
 #[path = "commands/check.rs"]
 mod check;
+#[path = "commands/check_cluster.rs"]
+mod check_cluster;
 #[path = "commands/publish.rs"]
 mod publish;
 
@@ -23,6 +25,10 @@ async fn help_names_the_commands_and_every_variable() {
     let text = ended.text();
     for word in ["serve", "demo", "check", "publish"] {
         assert!(text.lines().any(|line| line.trim_start().starts_with(word)), "{word}: {text}");
+    }
+    for command in ["serve", "check"] {
+        let text = run(&[command, "--help"]).await.text();
+        assert!(VARIABLES.iter().all(|variable| text.contains(variable.meaning)), "{text}");
     }
     for variable in VARIABLES {
         assert!(text.lines().any(|line| line.trim() == variable.name), "{}: {text}", variable.name);

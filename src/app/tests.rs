@@ -108,6 +108,7 @@ async fn a_server_that_waits_for_redis_says_so_at_once_and_then_once_a_minute() 
         database: 0,
         username: None,
         password: None,
+        publishes: false,
         tls: false,
         namespace: None,
         variable: "REDIS_URL",

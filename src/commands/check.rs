@@ -1,5 +1,7 @@
 //! What the server would find.
 
+mod cluster;
+
 use rustix::process::{Resource, getrlimit};
 
 use crate::{
@@ -20,8 +22,11 @@ pub async fn check() -> anyhow::Result<()> {
     let config = Config::read(&environment)?;
     let mut report = Report::default();
     report.listening(&config).await;
-    report.redis(&config).await;
+    let has_redis = report.redis(&config).await;
     report.database(&config).await;
+    if let Some(cluster) = &config.cluster {
+        report.cluster(&config, cluster, has_redis).await;
+    }
     report.file_limit();
     anyhow::ensure!(report.failures == 0, "the server could not work: {} of the checks failed", report.failures);
     println!("The server can work.");
@@ -99,7 +104,9 @@ impl Report {
         }
     }
 
-    async fn redis(&mut self, config: &Config) {
+    /// Whether it can be used.
+    async fn redis(&mut self, config: &Config) -> bool {
+        let before = self.failures;
         match upstream::probe(&config.redis).await {
             Ok(found) => {
                 let latency = found.latency.as_secs_f64() * 1e3;
@@ -107,6 +114,7 @@ impl Report {
             }
             Err(error) => self.fail(&error),
         }
+        self.failures == before
     }
 
     async fn database(&mut self, config: &Config) {

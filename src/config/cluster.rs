@@ -69,7 +69,10 @@ fn advertise(environment: &Environment, bind: &PeerAddress) -> Result<Option<Pee
 fn address_of_a_peer(variable: &'static str, text: &str) -> Result<PeerAddress, ConfigError> {
     match text.parse::<PeerAddress>() {
         Ok(peer) if peer.is_concrete() => Ok(peer),
-        Ok(peer) => Err(ConfigError::new(variable, format!("nobody can connect to {peer}"))),
+        Ok(peer) => Err(ConfigError::new(
+            variable,
+            format!("nobody can connect to {peer}; name one place, such as 10.0.0.2:4500"),
+        )),
         Err(error) => Err(ConfigError::new(variable, error.to_string())),
     }
 }

@@ -40,7 +40,7 @@ fn from_parts(environment: &Environment) -> Result<RedisConfig, ConfigError> {
         }
     };
     let database = number(environment, "REDIS_DB", 0, 0)?;
-    Ok(RedisConfig { address, database, username, password, tls: false, namespace: None, variable })
+    Ok(RedisConfig { address, database, username, password, publishes: false, tls: false, namespace: None, variable })
 }
 
 fn sentinels(list: &str, default_port: u16) -> Result<Vec<(String, u16)>, ConfigError> {
@@ -91,6 +91,7 @@ fn from_url(text: &str) -> Result<RedisConfig, String> {
         database,
         username: some(url.username()),
         password: url.password().and_then(some).or_else(|| parameter("password")),
+        publishes: false,
         tls: url.scheme() == "rediss",
         namespace: None,
         variable: "REDIS_URL",

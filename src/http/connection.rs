@@ -257,6 +257,7 @@ mod tests {
             store: Arc::new(Store::Embedded(Embedded::default())),
             metrics,
             upstream: tokio::sync::watch::channel(LinkState::Up).1,
+            holders: None,
             lifecycle: Lifecycle::new(),
             trusted_proxies: TrustedProxies::default(),
             pages: None,

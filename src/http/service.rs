@@ -51,6 +51,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Whether events come.
     pub upstream: watch::Receiver<LinkState>,
+    /// Whether they can be taken from some node of the cluster; `None` if this one is alone.
+    pub holders: Option<watch::Receiver<LinkState>>,
     /// Where sessions' tasks run.
     pub lifecycle: Lifecycle,
     /// Whose `X-Forwarded-For` is believed.
@@ -91,7 +93,7 @@ async fn answer(State(parts): State<Arc<Parts>>, request: Request) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match Route::of(request.uri().path()) {
         Route::Stream(name) => event_source::open(&parts, name, &request.into_parts().0).await,
-        Route::Health if reads => health(&parts.upstream.borrow()),
+        Route::Health if reads => health(&parts),
         Route::Metrics if reads => metrics(&parts),
         Route::Favicon if reads => answer::empty(StatusCode::NOT_FOUND),
         _ => match parts.pages.as_ref().and_then(|pages| pages.answer(&request.into_parts().0)) {
@@ -112,11 +114,23 @@ fn header_bytes<B>(request: &hyper::Request<B>) -> usize {
 }
 
 /// Feeds that stand still under a green health check were an operator's worst day.
-fn health(upstream: &LinkState) -> Response {
-    match upstream.down_for_longer_than(REDIS_GRACE) {
-        None => answer::text(StatusCode::OK, answer::PLAIN, "OK".to_owned()),
-        Some(reason) => answer::text(StatusCode::SERVICE_UNAVAILABLE, answer::PLAIN, reason.to_owned()),
+fn health(parts: &Parts) -> Response {
+    if parts.lifecycle.is_retiring() {
+        return unready("this server is about to stop");
     }
+    let sources = std::iter::once(&parts.upstream).chain(&parts.holders);
+    match sources.map(|source| source.borrow()).find_map(|state| down_for_long(&state)) {
+        None => answer::text(StatusCode::OK, answer::PLAIN, "OK".to_owned()),
+        Some(reason) => unready(&reason),
+    }
+}
+
+fn down_for_long(state: &LinkState) -> Option<String> {
+    state.down_for_longer_than(REDIS_GRACE).map(str::to_owned)
+}
+
+fn unready(reason: &str) -> Response {
+    answer::text(StatusCode::SERVICE_UNAVAILABLE, answer::PLAIN, reason.to_owned())
 }
 
 fn metrics(parts: &Parts) -> Response {
@@ -201,8 +215,8 @@ mod tests {
             since: std::time::Instant::now().checked_sub(Duration::from_secs(for_s)).expect("the clock is older"),
             reason: "gone fishing".to_owned(),
         };
-        assert_eq!(health(&LinkState::Up).status(), StatusCode::OK);
-        assert_eq!(health(&down(9)).status(), StatusCode::OK);
-        assert_eq!(health(&down(11)).status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(down_for_long(&LinkState::Up), None);
+        assert_eq!(down_for_long(&down(9)), None);
+        assert_eq!(down_for_long(&down(11)).as_deref(), Some("gone fishing"));
     }
 }

@@ -12,7 +12,7 @@ mod sessions;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     door::{LinkId, Orders},
@@ -24,7 +24,7 @@ use crate::{
     cluster::{Holders, NodeId, Ring},
     domain::Channel,
     telemetry::Metrics,
-    upstream::Sink,
+    upstream::{LinkState, Sink},
 };
 use interest::{Interest, Loss};
 use link::Link;
@@ -53,6 +53,8 @@ pub(super) struct Edge {
     unsettled: HashMap<Channel, Instant>,
     /// When a link was lost last.
     lost: Option<Instant>,
+    /// Whether any node can hold channels.
+    state: watch::Sender<LinkState>,
 }
 
 impl Edge {
@@ -67,7 +69,13 @@ impl Edge {
             channels: HashMap::new(),
             unsettled: HashMap::new(),
             lost: None,
+            state: watch::Sender::new(nobody_holds()),
         }
+    }
+
+    /// Whether there is any node that can hold channels, this one included, now and later.
+    pub(super) fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
     }
 
     /// There is a link to a node. It takes the place of another one to the same node.
@@ -262,6 +270,14 @@ impl Edge {
 
     /// Looks anew at which nodes can hold channels, and arranges everything if they are others than before.
     fn regard(&mut self, now: Instant) {
+        let is_able = self.links.values().any(Link::is_able);
+        self.state.send_if_modified(|state| {
+            let differs = is_able != matches!(state, LinkState::Up);
+            if differs {
+                *state = if is_able { LinkState::Up } else { nobody_holds() };
+            }
+            differs
+        });
         let members = self.able_nodes();
         if members == self.members {
             return;
@@ -362,6 +378,11 @@ impl Edge {
             interest.give_time(now);
         }
     }
+}
+
+fn nobody_holds() -> LinkState {
+    let reason = "no node of the cluster gets events from redis and may publish ticks there".to_owned();
+    LinkState::Down { since: std::time::Instant::now(), reason }
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     domain::Channel,
     telemetry::{Metrics, Reminder, logs::Tally, metrics::EventDrop},
-    upstream::{Sink, Upstream},
+    upstream::{LinkState, Sink, Upstream},
 };
 
 /// How often a tick is published even if nothing asks for one.
@@ -28,6 +28,12 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The least time between two ticks: subscriptions that are confirmed meanwhile share one.
 const SHORTEST_TICK: Duration = Duration::from_millis(2);
+
+/// What becomes of a node without ticks.
+const IN_ITS_PLACE: &str = "without them it can hold no channels for the cluster, and other nodes do so in its place";
+
+/// What is published on the channel of ticks to see whether that is permitted: it means nothing.
+pub const NO_TICK: &str = "check";
 
 /// This node's holder. Its lock is held for moments only.
 pub(super) struct Holding {
@@ -107,7 +113,7 @@ impl Holding {
     async fn publish_ticks(&self) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut reminder = Reminder::default();
+        let (mut reminder, mut has_failed) = (Reminder::default(), false);
         loop {
             tokio::select! {
                 _ = regularly.tick() => {}
@@ -117,20 +123,24 @@ impl Holding {
             let tick = self.holder.lock().next_tick();
             *self.sent.lock() = Some((tick, Instant::now()));
             match upstream.publish(&self.tick_channel, &tick.to_string()).await {
-                Ok(()) => reminder.forget(),
-                Err(error) => {
-                    let reason = error.to_string();
-                    if reminder.is_due(&reason) {
-                        let channel = self.tick_channel.as_str();
-                        tracing::warn!(
-                            reason,
-                            channel,
-                            "no tick could be published, without which this node holds nothing"
-                        );
-                    }
+                Ok(()) => {
+                    reminder.forget();
+                    has_failed = false;
                 }
+                // While Redis is away that is told already.
+                Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => {}
+                // The connection over which it publishes may come a moment after the other one.
+                Err(_) if !std::mem::replace(&mut has_failed, true) => {}
+                Err(error) => self.tell(&error.to_string(), &mut reminder),
             }
             self.observe();
+        }
+    }
+
+    fn tell(&self, reason: &str, reminder: &mut Reminder) {
+        if reminder.is_due(reason) {
+            let channel = self.tick_channel.as_str();
+            tracing::warn!(reason, channel, "this node cannot publish its ticks; {IN_ITS_PLACE}");
         }
     }
 
@@ -171,6 +181,9 @@ impl Holding {
 impl Sink for Holding {
     fn receive(&self, channel: &str, message: &str, _age: Duration) {
         if channel == self.tick_channel.as_str() {
+            if message == NO_TICK {
+                return;
+            }
             match message.parse::<Tick>() {
                 Ok(tick) => self.ticked(tick),
                 Err(_) => self.rubbish.count(),

@@ -18,19 +18,32 @@ mod simulation;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use tokio::sync::watch;
+
 use crate::{
-    cluster::{ClusterConfig, Incarnation, discover, system_resolver},
+    cluster::{ClusterConfig, ClusterName, Incarnation, discover, system_resolver},
     domain::Channel,
     hub::Hub,
     lifecycle::Lifecycle,
     telemetry::Metrics,
-    upstream::{Sink, Upstream},
+    upstream::{LinkState, Sink, Upstream},
 };
 use edge::Edge;
 use holding::Holding;
+pub use holding::NO_TICK;
+pub use link::{Answer, ListenError, Probed, TlsError, probe};
 use link::{Connector, Ends, Listener};
-pub use link::{ListenError, TlsError};
 use log::Limits;
+
+/// Where the nodes of a cluster publish ticks.
+pub fn tick_channel(cluster: &ClusterName) -> Channel {
+    Channel::named(&format!("timeline:flodgatt:{cluster}"))
+}
+
+/// Listens for other nodes for a moment; returns where.
+pub async fn try_to_listen(config: &ClusterConfig) -> Result<SocketAddr, ListenError> {
+    Listener::bind(&config.bind).await.map(|listener| listener.address)
+}
 
 /// How long other nodes may take to ask elsewhere when this one leaves.
 const LEAVE_LIMIT: Duration = Duration::from_secs(10);
@@ -55,7 +68,7 @@ impl Member {
     /// A node that holds nothing yet, and already listens for others.
     pub async fn new(config: ClusterConfig, metrics: Arc<Metrics>) -> Result<Self, ListenError> {
         let listener = Listener::bind(&config.bind).await?;
-        let ticks = Channel::named(&format!("timeline:flodgatt:{}", config.name));
+        let ticks = tick_channel(&config.name);
         let limits = Limits { age: config.log_seconds, bytes: config.log_bytes };
         let incarnation = Incarnation::now();
         let holding = Arc::new(Holding::new(incarnation.0, limits, ticks, Arc::clone(&metrics)));
@@ -72,18 +85,20 @@ impl Member {
         Arc::clone(&self.holding) as Arc<dyn Sink>
     }
 
-    /// Starts the tasks; events that own sessions watch go to `sink`.
+    /// Starts the tasks; events that own sessions watch go to `sink`. Returns whether there is any node, this one included,
+    /// that can hold channels, now and later.
     pub fn start(
         &mut self,
         hub: &Arc<Hub>,
         upstream: &Arc<Upstream>,
         sink: Arc<dyn Sink>,
         lifecycle: &Lifecycle,
-    ) -> Result<(), TlsError> {
-        let Some(listener) = self.listener.take() else { return Ok(()) };
+    ) -> Result<watch::Receiver<LinkState>, TlsError> {
+        let listener = self.listener.take().expect("a member is started once");
         self.holding.attach(upstream);
         let (door, letters) = door::door();
         let edge = Edge::new(sink, Arc::clone(&self.metrics));
+        let state = edge.state();
         lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), edge, letters));
         lifecycle.spawn_lasting(
             "own link",
@@ -106,7 +121,7 @@ impl Member {
             metrics: Arc::clone(&self.metrics),
             lifecycle: lifecycle.clone(),
         })?;
-        Ok(())
+        Ok(state)
     }
 
     /// Hands over what this node holds for others; `false` if that was not done in time.

@@ -136,6 +136,11 @@ impl Ticks {
         tick == Tick::UNKNOWN || self.counters.get(&tick.incarnation).is_some_and(|counter| *counter > tick.counter)
     }
 
+    /// The tick of a number, or the first that is remembered since.
+    pub(super) fn from(&self, number: u64) -> Option<Tick> {
+        self.tick(number.max(self.forgotten + 1))
+    }
+
     /// The tick of a number.
     pub(super) fn tick(&self, number: u64) -> Option<Tick> {
         let index = usize::try_from(number.checked_sub(self.forgotten + 1)?).ok()?;

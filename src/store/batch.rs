@@ -77,7 +77,6 @@ async fn serve<Q, A, F, Fut>(
         }
         match look_up(questions).await {
             Ok(found) => {
-                complaints.succeeded();
                 debug_assert_eq!(found.len(), answers.len(), "every question has an answer");
                 for (answer, found) in answers.into_iter().zip(found) {
                     let _ = answer.send(Ok(found));

@@ -1,4 +1,7 @@
-//! What the log is told of look-ups that fail: one trouble once, however many kinds of look-ups have it.
+//! What the log is told of a database that is away, and of look-ups that fail: one trouble once, however many kinds of
+//! look-ups have it.
+
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -6,7 +9,7 @@ use tokio::time::Instant;
 use super::StoreError;
 use crate::telemetry::{PACE, Reminder};
 
-/// Shared by all kinds of look-ups of a database.
+/// Shared by all that use a database.
 #[derive(Debug, Default)]
 pub(super) struct Complaints(Mutex<ByKind>);
 
@@ -14,6 +17,8 @@ pub(super) struct Complaints(Mutex<ByKind>);
 #[derive(Debug, Default)]
 struct ByKind {
     unreachable: Complaint,
+    /// Since when there has been no connection, if that is so.
+    down: Option<Instant>,
     failed: Complaint,
 }
 
@@ -35,9 +40,16 @@ impl Complaints {
         }
     }
 
-    /// Look-ups succeeded.
-    pub(super) fn succeeded(&self) {
-        self.0.lock().unreachable = Complaint::default();
+    /// There is no connection.
+    pub(super) fn lost(&self) {
+        self.0.lock().down.get_or_insert_with(Instant::now);
+    }
+
+    /// The database answers; for how long it was away until now.
+    pub(super) fn answered(&self) -> Option<Duration> {
+        let mut by_kind = self.0.lock();
+        by_kind.unreachable = Complaint::default();
+        by_kind.down.take().map(|since| since.elapsed())
     }
 }
 
@@ -80,15 +92,25 @@ mod tests {
     async fn an_outage_after_another_is_told_at_once_and_by_its_own_look_ups() {
         let complaints = Complaints::default();
         assert_eq!([1, 5].map(|lookups| complaints.failed(&unreachable(), lookups)), [Some(1), None]);
-        complaints.succeeded();
+        complaints.answered();
         assert_eq!(complaints.failed(&unreachable(), 2), Some(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_an_outage_is_told_once_with_its_time_since_it_was_first_noticed() {
+        let complaints = Complaints::default();
+        assert_eq!(complaints.answered(), None);
+        complaints.lost();
+        tokio::time::advance(PACE).await;
+        complaints.lost();
+        assert_eq!([complaints.answered(), complaints.answered()], [Some(PACE), None]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_statement_that_fails_is_told_once_a_minute_though_others_succeed() {
         let complaints = Complaints::default();
         assert_eq!(complaints.failed(&failed(), 1), Some(1));
-        complaints.succeeded();
+        complaints.answered();
         assert_eq!(complaints.failed(&failed(), 1), None);
     }
 

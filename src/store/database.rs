@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
 use prometheus_client::metrics::gauge::Gauge;
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Executor, Row,
@@ -116,8 +115,6 @@ pub struct Database {
     trouble: Arc<Trouble>,
     complaints: Arc<Complaints>,
     metrics: Arc<Metrics>,
-    /// Since when there has been no connection, if that is so.
-    down_since: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Database {
@@ -126,7 +123,7 @@ impl Database {
         let options = config.options();
         let pool = Pool::new(options.clone(), config.pool);
         let (trouble, complaints) = (Arc::new(Trouble::new(config)), Arc::default());
-        Self { pool, options: Arc::new(options), trouble, complaints, metrics, down_since: Arc::default() }
+        Self { pool, options: Arc::new(options), trouble, complaints, metrics }
     }
 
     /// The rows of one statement, which is sent as it stands. A server that refuses is told of at once.
@@ -147,7 +144,7 @@ impl Database {
         let mut lease = acquired.map_err(|reason| {
             // A pool that is too small is no outage.
             if !matches!(reason, NoConnection::AllInUse) {
-                self.mark_down();
+                self.complaints.lost();
             }
             self.trouble.no_connection(&reason)
         })?;
@@ -158,19 +155,15 @@ impl Database {
             lease.release();
             self.mark_up();
         } else {
-            self.mark_down();
+            self.complaints.lost();
         }
         rows.map_err(|error| self.describe(&error))
     }
 
-    fn mark_down(&self) {
-        self.down_since.lock().get_or_insert_with(Instant::now);
-    }
-
     /// The end of an outage is told, as its beginning was by whoever noticed it.
     fn mark_up(&self) {
-        if let Some(since) = self.down_since.lock().take() {
-            tracing::info!(address = self.address(), down_s = since.elapsed().as_secs(), "connected to postgresql");
+        if let Some(down) = self.complaints.answered() {
+            tracing::info!(address = self.address(), down_s = down.as_secs(), "connected to postgresql");
         }
     }
 

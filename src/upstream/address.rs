@@ -13,6 +13,8 @@ pub struct RedisConfig {
     pub username: Option<String>,
     /// Its password, or the one of `requirepass`.
     pub password: Option<String>,
+    /// Whether the server publishes, as a node of a cluster does: its ticks.
+    pub publishes: bool,
     /// Whether the connection is TLS, checked against the system's certificates.
     pub tls: bool,
     /// What Mastodon puts before channels and keys, without the colon.

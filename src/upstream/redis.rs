@@ -12,7 +12,7 @@ use std::{
 
 use fred::{
     prelude::{Client, ClientLike, EventInterface, Expiration, KeysInterface, PubsubInterface},
-    types::Value,
+    types::{Value, config::Options},
 };
 use futures_util::{FutureExt, future::BoxFuture};
 use parking_lot::Mutex;
@@ -119,10 +119,12 @@ impl Redis {
     pub(super) async fn publish(&self, channel: &Channel, message: &str) -> Result<(), RedisError> {
         // The library would keep commands for later, without bound.
         if !self.keys.is_connected() {
-            return Err(explain(&self.config, "not connected".to_owned()));
+            return Err(explain(&self.config, "is not connected"));
         }
         let name = format!("{}{channel}", self.config.prefix());
-        let published: Result<i64, _> = self.keys.publish(name, message).await;
+        // Of a message whose answer did not come nobody knows whether it was published: it must not be sent again.
+        let once = Options { max_attempts: Some(1), ..Options::default() };
+        let published: Result<i64, _> = self.keys.with_options(&once).publish(name, message).await;
         published.map(drop).map_err(|error| describe(&self.config, &error))
     }
 
@@ -187,6 +189,7 @@ impl Subscriber {
                 }
                 Err(error) => error,
             };
+            self.wanted.disconnected();
             self.metrics.redis_subscriptions.set(0);
             self.mark_down(&cause, backoff);
             tokio::time::sleep(jittered(backoff)).await;
@@ -374,3 +377,6 @@ pub(super) async fn ping(client: &Client, config: &RedisConfig) -> Result<(), Re
     let pong: Result<Value, _> = client.ping(None).await;
     pong.map(drop).map_err(|error| describe(config, &error))
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,12 +72,13 @@ fn refused(config: &RedisConfig, text: &str) -> Option<RedisError> {
 }
 
 /// The user may not do what the server has to: subscribe to channels of timelines, set keys that say so, ask whether Redis
-/// is alive.
+/// is alive, and, as a node of a cluster or by hand, publish.
 pub(super) fn not_permitted(config: &RedisConfig, what: &str) -> RedisError {
     let (user, prefix) = (config.username.as_deref().unwrap_or("default"), config.prefix());
+    let publish = if config.publishes || what.contains("'publish'") { " +publish" } else { "" };
     let cause = format!(
         "does not permit enough to the user {user}: {what}; ACL SETUSER {user} &{prefix}timeline:* \
-         ~{prefix}subscribed:* +subscribe +unsubscribe +set +ping would"
+         ~{prefix}subscribed:* +subscribe +unsubscribe +set +ping{publish} would"
     );
     trouble(config, cause, or_url(config, "REDIS_USER"))
 }

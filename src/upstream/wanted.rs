@@ -17,10 +17,20 @@ pub(super) struct Wanted {
 #[derive(Debug, Default)]
 struct State {
     all: HashSet<Channel>,
-    /// Channels that changed since the connection was told, and whether they are wanted now.
+    /// Channels that changed since the connection was told, and whether they are wanted now. Nothing is noted while there
+    /// is none: the next one is told everything.
     changes: HashMap<Channel, bool>,
+    is_connected: bool,
     /// How many times anything was changed.
     number: u64,
+}
+
+impl State {
+    fn note(&mut self, channel: Channel, is_wanted: bool) {
+        if self.is_connected {
+            self.changes.insert(channel, is_wanted);
+        }
+    }
 }
 
 /// What a connection has to do.
@@ -39,11 +49,11 @@ impl Wanted {
         let number = state.number;
         for channel in subscribe {
             state.all.insert(channel.clone());
-            state.changes.insert(channel, true);
+            state.note(channel, true);
         }
         for channel in unsubscribe {
             state.all.remove(&channel);
-            state.changes.insert(channel, false);
+            state.note(channel, false);
         }
         drop(state);
         self.changed.notify_one();
@@ -53,8 +63,15 @@ impl Wanted {
     /// Everything, for a new connection; nothing of it counts as a change any more.
     pub(super) fn all(&self) -> Changes {
         let mut state = self.state.lock();
+        state.is_connected = true;
         state.changes.clear();
         Changes { subscribe: state.all.iter().cloned().collect(), unsubscribe: Vec::new(), number: state.number }
+    }
+
+    /// The connection is gone.
+    pub(super) fn disconnected(&self) {
+        let mut state = self.state.lock();
+        (state.is_connected, state.changes) = (false, HashMap::new());
     }
 
     /// How many channels are wanted.
@@ -91,6 +108,7 @@ mod tests {
     #[tokio::test]
     async fn the_last_wish_for_a_channel_counts() {
         let wanted = Wanted::default();
+        wanted.all();
         wanted.change(vec![channel("a"), channel("b")], vec![]);
         wanted.change(vec![], vec![channel("a")]);
         assert_eq!(
@@ -106,5 +124,18 @@ mod tests {
         assert_eq!(wanted.all().subscribe, [channel("a")]);
         wanted.change(vec![channel("b")], vec![]);
         assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![], number: 2 });
+    }
+    #[tokio::test]
+    async fn changes_during_an_outage_are_not_kept_one_by_one() {
+        let wanted = Wanted::default();
+        wanted.all();
+        wanted.disconnected();
+        for number in 0..1_000 {
+            wanted.change(vec![channel(&number.to_string())], vec![]);
+            wanted.change(vec![], vec![channel(&number.to_string())]);
+        }
+        wanted.change(vec![channel("a")], vec![]);
+        assert!(wanted.state.lock().changes.is_empty());
+        assert_eq!(wanted.all(), Changes { subscribe: vec![channel("a")], unsubscribe: vec![], number: 2_001 });
     }
 }

@@ -8,13 +8,13 @@ use crate::support::postgres::{PASSWORD, USER};
 use crate::support::process::{Folder, free_port};
 use crate::support::*;
 
-async fn check(options: ServerOptions) -> Ended {
+pub async fn check(options: ServerOptions) -> Ended {
     options.argument("check").run_to_end().await
 }
 
 /// The line that begins with a word of the report and contains a part.
 #[track_caller]
-fn line<'a>(ended: &'a Ended, kind: &str, part: &str) -> &'a str {
+pub fn line<'a>(ended: &'a Ended, kind: &str, part: &str) -> &'a str {
     let found =
         ended.logs.iter().map(|line| line.text.as_str()).find(|line| line.starts_with(kind) && line.contains(part));
     found.unwrap_or_else(|| panic!("{kind:?} with {part:?} is missing in\n{}", ended.text()))

@@ -168,3 +168,43 @@ async fn a_namespace_stands_before_channels_and_keys() {
     scene.redis.publish(&format!("cats:timeline:access_token:{}", scene.alice.token_id), event("kill", "")).await;
     assert_eq!(ws.expect_close().await, None);
 }
+
+/// How many commands of a kind were executed.
+fn count(monitor: &Monitor, command: &str) -> usize {
+    let command = format!(r#"] "{command}" "#);
+    monitor.commands().iter().filter(|line| line.contains(&command)).count()
+}
+
+#[tokio::test]
+async fn ten_thousand_channels_are_subscribed_anew_and_left_by_a_handful_of_commands() {
+    // As many as one client may watch.
+    const EACH: usize = 1_000;
+    let scene = Scene::start().await;
+    let mut sockets = Vec::new();
+    for socket in 0..10 {
+        let mut ws = scene.ws("/").await;
+        for tag in 0..EACH {
+            ws.send_json(json!({"type": "subscribe", "stream": "hashtag", "tag": format!("t{socket}x{tag}")})).await;
+        }
+        sockets.push(ws);
+    }
+    let all_are_subscribed = async || {
+        eventually("ten thousand channels", || async {
+            let found = scene.redis.subscriptions().await.iter().filter(|name| name.contains(":hashtag:")).count();
+            if found == 10 * EACH { Ok(()) } else { Err(found) }
+        })
+        .await;
+    };
+    all_are_subscribed().await;
+    let monitor = scene.redis.monitor().await;
+    scene.redis.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+    eventually("a new connection", || async { count(&monitor, "SUBSCRIBE") > 0 }).await;
+    all_are_subscribed().await;
+    let subscribed = count(&monitor, "SUBSCRIBE");
+    assert!((10..=12).contains(&subscribed), "{subscribed} commands");
+    drop(sockets);
+    scene.wait_for_nobody().await;
+    eventually("no channel", || async { scene.redis.subscriptions().await.is_empty() }).await;
+    let left = count(&monitor, "UNSUBSCRIBE");
+    assert!((10..=60).contains(&left), "{left} commands");
+}

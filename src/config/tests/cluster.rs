@@ -104,7 +104,7 @@ fn an_address_that_nobody_can_connect_to_is_an_error() {
     for variable in ["CLUSTER_PEERS", "CLUSTER_ADVERTISE"] {
         for address in ["0.0.0.0:4500", "[::]:4500", "node:0"] {
             let error = local_error(&[(variable, address)]);
-            assert_eq!(error, format!("{variable}: nobody can connect to {address}"));
+            assert!(error.starts_with(&format!("{variable}: nobody can connect to {address}; ")), "{error}");
         }
     }
 }

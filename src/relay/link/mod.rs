@@ -14,6 +14,7 @@ mod call;
 mod dial;
 mod greeting;
 mod neighbours;
+mod probe;
 mod proto;
 mod tls;
 mod transport;
@@ -37,6 +38,7 @@ use dial::Dialler;
 use greeting::Member;
 pub(in crate::relay) use neighbours::Linked;
 use neighbours::Neighbours;
+pub use probe::{Answer, Probed, probe};
 use tls::Tls;
 pub use tls::TlsError;
 #[cfg(test)]

@@ -60,6 +60,17 @@ impl Tls {
         Ok(Self { files: files.clone(), hosts: names, state })
     }
 
+    /// Whether other nodes would believe the certificate of this one, as far as can be told here: with the same authorities
+    /// and the same peers.
+    pub(super) fn examine(&self) -> Result<(), TlsError> {
+        let examined = self.current().examine(&self.hosts);
+        examined.map_err(|problem| TlsError {
+            variable: "CLUSTER_TLS_CERT",
+            path: self.files.certificate.clone(),
+            problem,
+        })
+    }
+
     /// What counts now.
     fn current(&self) -> Arc<Loaded> {
         let stamp = stamp(&self.files);
@@ -103,6 +114,22 @@ impl Tls {
     }
 }
 
+/// What is wrong with this node's own certificate.
+fn flaw(error: &Error) -> String {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext,
+        UnknownIssuer,
+    };
+    let Error::InvalidCertificate(error) = error else { return error.to_string() };
+    match error {
+        Expired | ExpiredContext { .. } => "it has expired".to_owned(),
+        NotValidYet | NotValidYetContext { .. } => "it is not valid yet".to_owned(),
+        NotValidForName | NotValidForNameContext { .. } => "it is not valid for any host in CLUSTER_PEERS".to_owned(),
+        UnknownIssuer => "nobody in CLUSTER_TLS_CA has signed it".to_owned(),
+        other => format!("it is not valid: {other}"),
+    }
+}
+
 fn server_name(host: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(host.trim_end_matches('.').to_owned()).ok()
 }
@@ -142,6 +169,21 @@ impl Loaded {
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
         Ok(Self { chain, key, authorities, server: Arc::new(server) })
+    }
+
+    fn examine(&self, names: &[ServerName<'static>]) -> Result<(), String> {
+        let (own, between) = self.chain.split_first().expect("a file without certificates is not loaded");
+        let (now, authorities) = (UnixTime::now(), &self.authorities);
+        let client = WebPkiClientVerifier::builder_with_provider(Arc::clone(authorities), provider()).build();
+        let verified = client.map_err(|error| error.to_string())?.verify_client_cert(own, between, now);
+        verified.map_err(|error| format!("as that of who connects, {}", flaw(&error)))?;
+        let server = WebPkiServerVerifier::builder_with_provider(Arc::clone(authorities), provider()).build();
+        let verifier = server.map_err(|error| error.to_string())?;
+        let Some(any) = names.first() else { return Ok(()) };
+        match (OneOf { names: names.to_vec(), verifier }).verify_server_cert(own, between, any, &[], now) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("as that of who is connected to, {}", flaw(&error))),
+        }
     }
 
     fn client(&self, names: Vec<ServerName<'static>>) -> Result<ClientConfig, Error> {

@@ -93,6 +93,13 @@ pub struct ListenError {
     cause: io::Error,
 }
 
+impl ListenError {
+    /// Whether somebody else listens there.
+    pub fn is_taken(&self) -> bool {
+        self.cause.kind() == io::ErrorKind::AddrInUse
+    }
+}
+
 fn explain(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::AddrInUse => "another process listens there; choose another port".to_owned(),

@@ -1,0 +1,106 @@
+//! Who answers at the addresses of peers, for the command line.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    call::{Caller, Failure},
+    complaints::Complaints,
+    greeting::Member,
+    neighbours::Neighbours,
+    tls::{Tls, TlsError},
+    transport::Connector,
+};
+use crate::{
+    cluster::{ClusterConfig, Incarnation, NodeId, PeerAddress, system_resolver},
+    relay::door,
+};
+
+/// How long a name may be looked up.
+const RESOLVE_WITHIN: Duration = Duration::from_secs(5);
+
+/// Addresses of one entry that are tried.
+const MOST_ADDRESSES: usize = 256;
+
+/// What there is at an entry of `CLUSTER_PEERS`.
+#[derive(Debug)]
+pub struct Probed {
+    /// The entry.
+    pub peer: PeerAddress,
+    /// Who answers at each of its addresses; an error if there is none.
+    pub addresses: io::Result<Vec<(SocketAddr, Answer)>>,
+}
+
+/// Who answers at an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A node of this cluster.
+    Node {
+        /// Its name.
+        node: NodeId,
+        /// Its version, as it says.
+        version: String,
+    },
+    /// Somebody who is set up differently, and why no link can be made.
+    Refused(String),
+    /// Nobody, and how that shows.
+    Nobody(String),
+}
+
+/// Looks up all peers and greets those that answer, as a node that nobody needs to call. What this node's own certificate
+/// is worth is looked at before.
+pub async fn probe(config: &ClusterConfig) -> Result<Vec<Probed>, TlsError> {
+    let hosts = config.peers.iter().map(PeerAddress::host);
+    let tls = config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new);
+    if let Some(tls) = &tls {
+        tls.examine()?;
+    }
+    Ok(join_all(config.peers.iter().map(|peer| probe_peer(config, tls.clone(), peer))).await)
+}
+
+async fn probe_peer(config: &ClusterConfig, tls: Option<Arc<Tls>>, peer: &PeerAddress) -> Probed {
+    let addresses = async {
+        let found = timeout(RESOLVE_WITHIN, system_resolver()(peer.clone())).await??;
+        let callers = found.into_iter().take(MOST_ADDRESSES).map(|address| (caller(config, tls.clone()), address));
+        Ok(join_all(callers.map(|(caller, address)| async move {
+            (
+                address,
+                answer(caller.dial(address, Some(peer.host())).await.map(|answered| (answered.node, answered.version))),
+            )
+        }))
+        .await)
+    };
+    Probed { peer: peer.clone(), addresses: addresses.await }
+}
+
+/// One that bears a name of its own, so that the node of this configuration may run meanwhile, and knows no others.
+fn caller(config: &ClusterConfig, tls: Option<Arc<Tls>>) -> Caller {
+    let name = format!("flodgatt-check-{:016x}", fastrand::u64(..));
+    let node = name.parse().expect("these are visible characters");
+    let own = Member { node, incarnation: Incarnation::now(), address: None };
+    Caller {
+        neighbours: Arc::new(Neighbours::new(own, config.name.clone(), 0)),
+        door: door::door().0,
+        connector: Connector::Tcp,
+        tls,
+        secret: config.secret.clone(),
+        metrics: Arc::default(),
+        complaints: Complaints::default(),
+        stop: CancellationToken::new(),
+    }
+}
+
+fn answer(dialled: Result<(NodeId, String), Failure>) -> Answer {
+    match dialled {
+        Ok((node, version)) => Answer::Node { node, version },
+        Err(Failure::Refused(problem)) => Answer::Refused(problem),
+        Err(Failure::Unreachable(problem)) => Answer::Nobody(problem),
+        // Nobody else bears this name.
+        Err(Failure::Yourself | Failure::Linked(_) | Failure::Soon) => {
+            Answer::Refused("it takes this process for another one".to_owned())
+        }
+    }
+}
