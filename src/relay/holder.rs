@@ -3,7 +3,9 @@
 //! Pure: what happens goes in by calls, with the time; what is to be said waits in the edges' outlets, and what is to be
 //! subscribed in the orders for upstream.
 
+mod asking;
 mod channel;
+mod connection;
 mod outlet;
 mod replay;
 mod report;
@@ -151,47 +153,6 @@ impl Holder {
         }
     }
 
-    fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) {
-        let Some(edge) = self.edges.get_mut(&key) else { return };
-        // An ask stays with the channel for which it was made.
-        let known = edge.asks.entry(ask).or_insert_with(|| channel.clone());
-        if known != channel {
-            return;
-        }
-        let held = self.channels.entry(channel.clone()).or_insert_with(|| {
-            self.subscribe.push(channel.clone());
-            self.unconfirmed.insert(channel.clone());
-            Held::default()
-        });
-        let is_take = matches!(mode, Mode::Waiting { .. });
-        let key = AskKey { edge: key, ask };
-        match held.asks.iter_mut().find(|one| one.key == key) {
-            Some(known) => known.mode = mode,
-            None => held.asks.push(Ask { key, mode }),
-        }
-        if is_take {
-            self.answer(channel);
-        } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
-            edge.confirm(ask, since);
-        }
-    }
-
-    fn release(&mut self, key: EdgeKey, ask: u64) {
-        let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.release(ask)) else { return };
-        let Some(held) = self.channels.get_mut(&channel) else { return };
-        held.asks.retain(|one| one.key != AskKey { edge: key, ask });
-        if held.asks.is_empty() && held.abandoned.is_none() {
-            self.leave(channel);
-        }
-    }
-
-    fn leave(&mut self, channel: Channel) {
-        self.channels.remove(&channel);
-        self.unconfirmed.remove(&channel);
-        self.waiting.remove(&channel);
-        self.unsubscribe.push(channel);
-    }
-
     /// Tells upstream what to subscribe and what to leave, and remembers by which change it was.
     pub(super) fn place_orders(&mut self, change: impl FnOnce(Vec<Channel>, Vec<Channel>) -> u64) {
         if self.subscribe.is_empty() && self.unsubscribe.is_empty() {
@@ -237,158 +198,6 @@ impl Holder {
             self.answer(&channel);
         }
         self.evict(now);
-    }
-
-    /// A tick arrived.
-    pub(super) fn ticked(&mut self, tick: Tick, now: Instant) {
-        let Some(number) = self.ticks.push(tick, now) else { return };
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Tick(tick));
-        }
-        if tick.incarnation == self.incarnation {
-            let mut subscribed = None;
-            while let Some((_, what)) = self.under_way.pop_front_if(|(counter, _)| *counter <= tick.counter) {
-                subscribed = Some(what);
-            }
-            if let Some(subscribed) = subscribed {
-                self.confirm(subscribed, number, tick);
-            }
-        }
-        for channel in self.waiting.iter().cloned().collect::<Vec<_>>() {
-            self.answer(&channel);
-        }
-        self.abandon(now);
-        self.evict(now);
-    }
-
-    /// The subscriptions of changes up to this one count from this tick on.
-    fn confirm(&mut self, subscribed: u64, number: u64, tick: Tick) {
-        let channels = &mut self.channels;
-        let confirmed: Vec<Channel> = self
-            .unconfirmed
-            .extract_if(|channel| {
-                channels.get(channel).is_none_or(|held| held.ordered.is_some_and(|change| change <= subscribed))
-            })
-            .collect();
-        for channel in confirmed {
-            let Some(held) = self.channels.get_mut(&channel) else { continue };
-            held.since = Some(number);
-            for ask in &held.asks {
-                if let Some(edge) = self.edges.get_mut(&ask.key.edge) {
-                    edge.confirm(ask.key.ask, tick);
-                }
-            }
-            self.answer(&channel);
-        }
-    }
-
-    /// Answers what can be answered of the takes that wait for something on a channel.
-    fn answer(&mut self, channel: &Channel) {
-        let Some(held) = self.channels.get_mut(channel) else { return };
-        let mut still_waiting = false;
-        for index in 0..held.asks.len() {
-            let Mode::Waiting { take, asked_at, own_tick } = held.asks[index].mode else { continue };
-            let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
-            let AskKey { edge, ask } = held.asks[index].key;
-            let Some(edge) = self.edges.get_mut(&edge) else { continue };
-            if !edge.outlet.wants_more() {
-                edge.owed.insert(ask);
-                continue;
-            }
-            let mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
-                Answer::Wait => {
-                    still_waiting = true;
-                    self.tick_wanted |= held.since.is_some();
-                    continue;
-                }
-                Answer::Refuse(cause) => {
-                    // That it holds is news to who asked it for the first time.
-                    if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
-                        edge.outlet.put(Notice::Held { ask, since });
-                    }
-                    edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
-                    Mode::Holding
-                }
-                Answer::Begin { gap, events } => {
-                    if let Some(cause) = gap {
-                        edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
-                    }
-                    edge.begin(ask, take.round, events, held.count_since(self.ticks.last()))
-                }
-            };
-            held.asks[index].mode = mode;
-        }
-        if still_waiting {
-            self.waiting.insert(channel.clone());
-        } else {
-            self.waiting.remove(channel);
-        }
-    }
-
-    /// Upstream is subscribed to everything that it was told up to this change.
-    pub(super) fn subscribed(&mut self, change: u64) {
-        self.subscribed = self.subscribed.max(change);
-        self.left.retain(|_, left| *left > change);
-    }
-
-    /// There is a connection, and everything is subscribed on it.
-    pub(super) fn connected(&mut self) {
-        self.is_up = true;
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Up);
-        }
-    }
-
-    /// The connection to Redis ended: nothing of what follows continues what was before.
-    pub(super) fn broken(&mut self) {
-        self.is_up = false;
-        self.subscribed = 0;
-        self.left.clear();
-        self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-        }
-    }
-
-    /// Messages were lost, though the subscriptions stay.
-    pub(super) fn lagged(&mut self) {
-        self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-            if self.is_up {
-                edge.outlet.put(Notice::Up);
-            }
-        }
-    }
-
-    fn void(&mut self) {
-        self.under_way.clear();
-        for (channel, held) in &mut self.channels {
-            held.since = None;
-            self.unconfirmed.insert(channel.clone());
-            for ask in &mut held.asks {
-                if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
-                    ask.mode = Mode::Holding;
-                }
-            }
-        }
-    }
-
-    /// The next tick to publish.
-    pub(super) fn next_tick(&mut self) -> Tick {
-        self.counter += 1;
-        self.tick_wanted = false;
-        if self.subscribed > 0 {
-            self.under_way.push_back((self.counter, self.subscribed));
-        }
-        Tick { incarnation: self.incarnation, counter: self.counter }
-    }
-
-    /// Whether something waits for an own tick, such as a subscription that is to count from it: no reason to wait for the
-    /// next regular one.
-    pub(super) fn wants_tick(&self) -> bool {
-        let subscribed = self.under_way.back().map_or(0, |(_, subscribed)| *subscribed);
-        self.tick_wanted || (self.subscribed > subscribed && !self.unconfirmed.is_empty())
     }
 
     /// Tells every edge to take elsewhere.

@@ -1,0 +1,120 @@
+//! The connection to Redis, as ticks and breaks tell of it: what is subscribed, and since when it counts.
+
+use tokio::time::Instant;
+
+use super::{
+    super::{message::Notice, position::Tick},
+    Holder, Mode,
+};
+use crate::domain::Channel;
+
+impl Holder {
+    /// A tick arrived.
+    pub(in super::super) fn ticked(&mut self, tick: Tick, now: Instant) {
+        let Some(number) = self.ticks.push(tick, now) else { return };
+        for edge in self.edges.values_mut() {
+            edge.outlet.put(Notice::Tick(tick));
+        }
+        if tick.incarnation == self.incarnation {
+            let mut subscribed = None;
+            while let Some((_, what)) = self.under_way.pop_front_if(|(counter, _)| *counter <= tick.counter) {
+                subscribed = Some(what);
+            }
+            if let Some(subscribed) = subscribed {
+                self.confirm(subscribed, number, tick);
+            }
+        }
+        for channel in self.waiting.iter().cloned().collect::<Vec<_>>() {
+            self.answer(&channel);
+        }
+        self.abandon(now);
+        self.evict(now);
+    }
+
+    /// The subscriptions of changes up to this one count from this tick on.
+    fn confirm(&mut self, subscribed: u64, number: u64, tick: Tick) {
+        let channels = &mut self.channels;
+        let confirmed: Vec<Channel> = self
+            .unconfirmed
+            .extract_if(|channel| {
+                channels.get(channel).is_none_or(|held| held.ordered.is_some_and(|change| change <= subscribed))
+            })
+            .collect();
+        for channel in confirmed {
+            let Some(held) = self.channels.get_mut(&channel) else { continue };
+            held.since = Some(number);
+            for ask in &held.asks {
+                if let Some(edge) = self.edges.get_mut(&ask.key.edge) {
+                    edge.confirm(ask.key.ask, tick);
+                }
+            }
+            self.answer(&channel);
+        }
+    }
+
+    /// Upstream is subscribed to everything that it was told up to this change.
+    pub(in super::super) fn subscribed(&mut self, change: u64) {
+        self.subscribed = self.subscribed.max(change);
+        self.left.retain(|_, left| *left > change);
+    }
+
+    /// There is a connection, and everything is subscribed on it.
+    pub(in super::super) fn connected(&mut self) {
+        self.is_up = true;
+        for edge in self.edges.values_mut() {
+            edge.outlet.put(Notice::Up);
+        }
+    }
+
+    /// The connection to Redis ended: nothing of what follows continues what was before.
+    pub(in super::super) fn broken(&mut self) {
+        self.is_up = false;
+        self.subscribed = 0;
+        self.left.clear();
+        self.void();
+        for edge in self.edges.values_mut() {
+            edge.outlet.put(Notice::Broken);
+        }
+    }
+
+    /// Messages were lost, though the subscriptions stay.
+    pub(in super::super) fn lagged(&mut self) {
+        self.void();
+        for edge in self.edges.values_mut() {
+            edge.outlet.put(Notice::Broken);
+            if self.is_up {
+                edge.outlet.put(Notice::Up);
+            }
+        }
+    }
+
+    fn void(&mut self) {
+        self.under_way.clear();
+        for (channel, held) in &mut self.channels {
+            held.since = None;
+            self.unconfirmed.insert(channel.clone());
+            for ask in &mut held.asks {
+                if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
+                    ask.mode = Mode::Holding;
+                }
+            }
+        }
+    }
+
+    /// The next tick to publish.
+    pub(in super::super) fn next_tick(&mut self) -> Tick {
+        self.counter += 1;
+        self.tick_wanted = false;
+        if self.subscribed > 0 {
+            self.under_way.push_back((self.counter, self.subscribed));
+        }
+        Tick { incarnation: self.incarnation, counter: self.counter }
+    }
+
+    /// Whether something waits for an own tick, such as a subscription that is to count from it: no reason to wait for the
+    /// next regular one.
+    pub(in super::super) fn wants_tick(&self) -> bool {
+        let subscribed = self.under_way.back().map_or(0, |(_, subscribed)| *subscribed);
+        self.tick_wanted || (self.subscribed > subscribed && !self.unconfirmed.is_empty())
+    }
+}
