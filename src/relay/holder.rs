@@ -13,7 +13,7 @@ mod report;
 mod rest;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -51,11 +51,11 @@ pub(super) struct Holder {
     subscribed: u64,
     /// Own ticks under way, and what was subscribed when each was sent.
     under_way: VecDeque<(u64, u64)>,
-    /// Channels whose subscription does not count yet.
-    unconfirmed: HashSet<Channel>,
+    /// Channels whose subscription does not count yet, by the change with which it was ordered.
+    unconfirmed: BTreeMap<u64, HashSet<Channel>>,
     /// Whether a take waits to know that this node has received what its edge had.
     tick_wanted: bool,
-    /// Channels with takes that wait for what is still to come.
+    /// Channels whose subscription counts, with takes that wait for what is still to come.
     waiting: HashSet<Channel>,
     /// Channels without asks that are kept for edges which may come back, in the order of time.
     abandoned: VecDeque<(Instant, Channel)>,
@@ -67,6 +67,9 @@ pub(super) struct Holder {
     /// Events that were evicted because the log was full, since it was last asked.
     overrun: u64,
     linger: Duration,
+    /// How many takes were looked at.
+    #[cfg(test)]
+    looks: u64,
 }
 
 /// One link's edge.
@@ -95,7 +98,7 @@ impl Holder {
             counter: 0,
             subscribed: 0,
             under_way: VecDeque::new(),
-            unconfirmed: HashSet::new(),
+            unconfirmed: BTreeMap::new(),
             tick_wanted: false,
             waiting: HashSet::new(),
             abandoned: VecDeque::new(),
@@ -104,6 +107,8 @@ impl Holder {
             unsubscribe: Vec::new(),
             overrun: 0,
             linger: limits.age,
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -168,6 +173,7 @@ impl Holder {
         for channel in subscribe {
             if let Some(held) = self.channels.get_mut(&channel) {
                 held.ordered = Some(number);
+                self.unconfirmed.entry(number).or_default().insert(channel);
             }
         }
     }

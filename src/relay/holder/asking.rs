@@ -16,7 +16,6 @@ impl Holder {
         }
         let held = self.channels.entry(channel.clone()).or_insert_with(|| {
             self.subscribe.push(channel.clone());
-            self.unconfirmed.insert(channel.clone());
             Held::default()
         });
         let is_take = matches!(mode, Mode::Waiting { .. });
@@ -42,8 +41,10 @@ impl Holder {
     }
 
     pub(super) fn leave(&mut self, channel: Channel) {
-        self.channels.remove(&channel);
-        self.unconfirmed.remove(&channel);
+        let Some(held) = self.channels.remove(&channel) else { return };
+        if let Some(ordered) = held.ordered.filter(|_| held.since.is_none()) {
+            self.forget_unconfirmed(ordered, &channel);
+        }
         self.waiting.remove(&channel);
         self.unsubscribe.push(channel);
     }
@@ -55,6 +56,10 @@ impl Holder {
         for index in 0..held.asks.len() {
             let Mode::Waiting { take, asked_at, own_tick } = held.asks[index].mode else { continue };
             let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
+            #[cfg(test)]
+            {
+                self.looks += 1;
+            }
             let AskKey { edge, ask } = held.asks[index].key;
             let Some(edge) = self.edges.get_mut(&edge) else { continue };
             if !edge.outlet.wants_more() {
@@ -63,8 +68,10 @@ impl Holder {
             }
             let mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
                 Answer::Wait => {
-                    still_waiting = true;
-                    self.tick_wanted |= held.since.is_some();
+                    // While the subscription does not count, only that it does can change anything.
+                    still_waiting |= held.since.is_some();
+                    // One that was sent since will do.
+                    self.tick_wanted |= held.since.is_some() && self.counter <= own_tick;
                     continue;
                 }
                 Answer::Refuse(cause) => {

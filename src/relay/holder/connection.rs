@@ -1,5 +1,7 @@
 //! The connection to Redis, as ticks and breaks tell of it: what is subscribed, and since when it counts.
 
+use std::collections::btree_map::Entry;
+
 use tokio::time::Instant;
 
 use super::{
@@ -24,7 +26,7 @@ impl Holder {
                 self.confirm(subscribed, number, tick);
             }
         }
-        for channel in self.waiting.iter().cloned().collect::<Vec<_>>() {
+        for channel in std::mem::take(&mut self.waiting) {
             self.answer(&channel);
         }
         self.abandon(now);
@@ -33,14 +35,8 @@ impl Holder {
 
     /// The subscriptions of changes up to this one count from this tick on.
     fn confirm(&mut self, subscribed: u64, number: u64, tick: Tick) {
-        let channels = &mut self.channels;
-        let confirmed: Vec<Channel> = self
-            .unconfirmed
-            .extract_if(|channel| {
-                channels.get(channel).is_none_or(|held| held.ordered.is_some_and(|change| change <= subscribed))
-            })
-            .collect();
-        for channel in confirmed {
+        let later = self.unconfirmed.split_off(&(subscribed + 1));
+        for channel in std::mem::replace(&mut self.unconfirmed, later).into_values().flatten() {
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.since = Some(number);
             for ask in &held.asks {
@@ -49,6 +45,16 @@ impl Holder {
                 }
             }
             self.answer(&channel);
+        }
+    }
+
+    /// A channel is left that was ordered with this change.
+    pub(super) fn forget_unconfirmed(&mut self, ordered: u64, channel: &Channel) {
+        if let Entry::Occupied(mut channels) = self.unconfirmed.entry(ordered) {
+            channels.get_mut().remove(channel);
+            if channels.get().is_empty() {
+                channels.remove();
+            }
         }
     }
 
@@ -90,9 +96,12 @@ impl Holder {
 
     fn void(&mut self) {
         self.under_way.clear();
+        self.waiting.clear();
         for (channel, held) in &mut self.channels {
             held.since = None;
-            self.unconfirmed.insert(channel.clone());
+            if let Some(ordered) = held.ordered {
+                self.unconfirmed.entry(ordered).or_default().insert(channel.clone());
+            }
             for ask in &mut held.asks {
                 if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
                     ask.mode = Mode::Holding;
@@ -114,7 +123,8 @@ impl Holder {
     /// Whether something waits for an own tick, such as a subscription that is to count from it: no reason to wait for the
     /// next regular one.
     pub(in super::super) fn wants_tick(&self) -> bool {
-        let subscribed = self.under_way.back().map_or(0, |(_, subscribed)| *subscribed);
-        self.tick_wanted || (self.subscribed > subscribed && !self.unconfirmed.is_empty())
+        // What is confirmed when those under way are back.
+        let soon = self.under_way.back().map_or(0, |(_, subscribed)| *subscribed);
+        self.tick_wanted || (soon < self.subscribed && self.unconfirmed.range(soon + 1..=self.subscribed).any(|_| true))
     }
 }

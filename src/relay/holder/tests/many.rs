@@ -65,3 +65,50 @@ async fn what_was_released_is_not_confirmed_though_it_waited_for_its_turn() {
     let told = asks_told(&mut scene, held);
     assert!(told < 20_000, "{told}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn many_fresh_takes_want_few_ticks_and_each_is_looked_at_a_few_times() {
+    const CHANGES: u64 = 1_000;
+    const EACH: u64 = 100;
+    let mut scene = Scene::new();
+    let (mut wanted, mut under_way) = (0, VecDeque::new());
+    for change in 1..=CHANGES {
+        for ask in (change - 1) * EACH..change * EACH {
+            let take = Take { round: 1, from: None, strict: false };
+            scene.holder.order(scene.edge, ask, Order::Take(channel(&ask.to_string()), take));
+        }
+        scene.holder.place_orders(|_, _| change);
+        // Redis and the ticks lag behind by some changes.
+        scene.holder.subscribed(change.saturating_sub(3));
+        under_way.push_back(scene.holder.wants_tick().then(|| scene.holder.next_tick()));
+        if under_way.len() > 2
+            && let Some(tick) = under_way.pop_front().flatten()
+        {
+            wanted += 1;
+            scene.holder.ticked(tick, Instant::now());
+            while scene.holder.wants_tick() {
+                wanted += 1;
+                let next = scene.holder.next_tick();
+                scene.holder.ticked(next, Instant::now());
+            }
+        }
+        scene.holder.ticked(Tick { incarnation: 3, counter: change }, Instant::now());
+        scene.notices();
+    }
+    assert!(wanted > CHANGES / 2 && wanted <= CHANGES, "{wanted} ticks were wanted");
+    let looks = scene.holder.looks;
+    assert!(looks >= CHANGES * EACH && looks <= 3 * CHANGES * EACH, "takes were looked at {looks} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_wanted_while_what_is_not_confirmed_was_ordered_after_what_redis_has_done() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.hold(2, "b");
+    assert!(!scene.holder.wants_tick());
+    scene.holder.subscribed(scene.changes);
+    assert!(scene.holder.wants_tick());
+    scene.holder.next_tick();
+    assert!(!scene.holder.wants_tick());
+}
