@@ -6,6 +6,7 @@
 mod asking;
 mod channel;
 mod connection;
+mod echo;
 mod outlet;
 mod replay;
 mod report;
@@ -27,6 +28,7 @@ use super::{
 };
 use crate::domain::Channel;
 use channel::{Answer, Ask, AskKey, Held, Mode};
+use echo::Echo;
 pub(super) use outlet::{Outlet, OutletFull};
 
 /// A number for each link that was ever greeted.
@@ -47,6 +49,8 @@ pub(super) struct Holder {
     is_leaving: bool,
     /// The last of its own ticks.
     counter: u64,
+    /// Whether these come back.
+    echo: Echo,
     /// The last change to what is subscribed that took effect.
     subscribed: u64,
     /// Own ticks under way, and what was subscribed when each was sent.
@@ -96,6 +100,7 @@ impl Holder {
             is_up: false,
             is_leaving: false,
             counter: 0,
+            echo: Echo::default(),
             subscribed: 0,
             under_way: VecDeque::new(),
             unconfirmed: BTreeMap::new(),
@@ -119,7 +124,7 @@ impl Holder {
         let mut outlet = Outlet::default();
         // The latest tick is where the link begins.
         outlet.put(Notice::Tick(self.ticks.latest().unwrap_or(Tick { incarnation: self.incarnation, counter: 0 })));
-        if self.is_up {
+        if self.is_able() {
             outlet.put(Notice::Up);
         }
         if self.is_leaving {

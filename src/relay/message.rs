@@ -90,7 +90,8 @@ pub enum Notice {
         /// Why.
         cause: GapCause,
     },
-    /// The holder lost Redis: it holds nothing and relays nothing until it says otherwise.
+    /// The holder lost Redis, or its own ticks do not come back: it relays nothing until it says otherwise, and what it
+    /// confirmed counts only if it is confirmed again.
     Broken,
     /// The holder has Redis (again).
     Up,

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     super::{message::Notice, position::Tick},
-    Holder, Mode,
+    Echo, Holder, Mode,
 };
 use crate::domain::Channel;
 
@@ -25,6 +25,11 @@ impl Holder {
             if let Some(subscribed) = subscribed {
                 self.confirm(subscribed, number, tick);
             }
+            if self.echo.returned(tick.counter >= self.counter, now) && self.is_up {
+                self.recover();
+            }
+        } else if self.echo.heard_another(now) && self.is_up {
+            self.fall_silent();
         }
         for channel in std::mem::take(&mut self.waiting) {
             self.answer(&channel);
@@ -48,6 +53,42 @@ impl Holder {
         }
     }
 
+    /// Whether it holds channels that it is asked for from now on.
+    pub(super) fn is_able(&self) -> bool {
+        self.is_up && !self.echo.is_missing()
+    }
+
+    /// Its own ticks do not come back, so no subscription would ever count: others are to take its place. What it holds it
+    /// goes on holding, as its subscriptions are whole.
+    fn fall_silent(&mut self) {
+        tracing::warn!("no tick that this node published has come back for 3 seconds: others take its place");
+        self.stop_relaying();
+        self.tell(&Notice::Broken);
+    }
+
+    /// Its own ticks come back. What it has held all the time counts again at the edges, which have forgotten it.
+    fn recover(&mut self) {
+        tracing::info!("the ticks that this node publishes come back");
+        self.tell(&Notice::Up);
+        for edge in self.edges.values_mut() {
+            edge.owed.extend(edge.asks.keys());
+        }
+    }
+
+    fn tell(&mut self, notice: &Notice) {
+        for edge in self.edges.values_mut() {
+            edge.outlet.put(notice.clone());
+        }
+    }
+
+    fn stop_relaying(&mut self) {
+        for ask in self.channels.values_mut().flat_map(|held| &mut held.asks) {
+            if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
+                ask.mode = Mode::Holding;
+            }
+        }
+    }
+
     /// A channel is left that was ordered with this change.
     pub(super) fn forget_unconfirmed(&mut self, ordered: u64, channel: &Channel) {
         if let Entry::Occupied(mut channels) = self.unconfirmed.entry(ordered) {
@@ -67,30 +108,25 @@ impl Holder {
     /// There is a connection, and everything is subscribed on it.
     pub(in super::super) fn connected(&mut self) {
         self.is_up = true;
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Up);
-        }
+        self.tell(&Notice::Up);
     }
 
     /// The connection to Redis ended: nothing of what follows continues what was before.
     pub(in super::super) fn broken(&mut self) {
         self.is_up = false;
+        self.echo = Echo::default();
         self.subscribed = 0;
         self.left.clear();
         self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-        }
+        self.tell(&Notice::Broken);
     }
 
     /// Messages were lost, though the subscriptions stay.
     pub(in super::super) fn lagged(&mut self) {
         self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-            if self.is_up {
-                edge.outlet.put(Notice::Up);
-            }
+        self.tell(&Notice::Broken);
+        if self.is_able() {
+            self.tell(&Notice::Up);
         }
     }
 
@@ -102,17 +138,14 @@ impl Holder {
             if let Some(ordered) = held.ordered {
                 self.unconfirmed.entry(ordered).or_default().insert(channel.clone());
             }
-            for ask in &mut held.asks {
-                if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
-                    ask.mode = Mode::Holding;
-                }
-            }
         }
+        self.stop_relaying();
     }
 
     /// The next tick to publish.
     pub(in super::super) fn next_tick(&mut self) -> Tick {
         self.counter += 1;
+        self.echo.sent();
         self.tick_wanted = false;
         if self.subscribed > 0 {
             self.under_way.push_back((self.counter, self.subscribed));

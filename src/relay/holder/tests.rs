@@ -1,4 +1,5 @@
 mod many;
+mod mute;
 
 use super::*;
 use crate::relay::{
