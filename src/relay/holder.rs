@@ -35,6 +35,11 @@ pub(super) use outlet::{Outlet, OutletFull};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct EdgeKey(u64);
 
+/// An edge asks for a channel while it has another ask for it at the same holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("two asks are open for the same channel")]
+pub(super) struct AskedTwice;
+
 /// What a node holds, and for whom.
 #[derive(Debug)]
 pub(super) struct Holder {
@@ -149,17 +154,17 @@ impl Holder {
     }
 
     /// An edge asks for something.
-    pub(super) fn order(&mut self, key: EdgeKey, ask: u64, order: Order) {
-        if !self.edges.contains_key(&key) {
-            return;
-        }
+    pub(super) fn order(&mut self, key: EdgeKey, ask: u64, order: Order) -> Result<(), AskedTwice> {
         match order {
             Order::Hold(channel) => self.ask(key, ask, &channel, Mode::Holding),
             Order::Take(channel, take) => {
                 let mode = Mode::Waiting { take, asked_at: self.log.next(), own_tick: self.counter };
-                self.ask(key, ask, &channel, mode);
+                self.ask(key, ask, &channel, mode)
             }
-            Order::Release => self.release(key, ask),
+            Order::Release => {
+                self.release(key, ask);
+                Ok(())
+            }
         }
     }
 
@@ -201,7 +206,9 @@ impl Holder {
                         edge.outlet.put(Notice::Event { ask: ask.key.ask, message: Arc::clone(&message) });
                     }
                 }
-                Mode::Replaying { events, .. } => events.push_back(number),
+                Mode::Replaying { next, .. } => {
+                    next.get_or_insert(number);
+                }
                 Mode::Holding | Mode::Waiting { .. } => {}
             }
         }
@@ -233,10 +240,10 @@ impl Holder {
     }
 
     fn evict(&mut self, now: Instant) {
-        while let Some((entry, for_bytes)) = self.log.evict(now) {
+        while let Some((number, entry, for_bytes)) = self.log.evict(now) {
             self.overrun += u64::from(for_bytes);
             if let Some(held) = self.channels.get_mut(&entry.channel) {
-                held.evicted = Some(entry.place);
+                held.evicted(number, &entry);
             }
         }
     }

@@ -58,7 +58,8 @@ pub enum Notice {
         tick: Tick,
         /// How many events the channel had since, with this one.
         count: u32,
-        /// How long ago it was received.
+        /// How long before it was sent the holder received it. The time on the way is not in it, and nobody can know it: a
+        /// watcher who came within that time, milliseconds, gets an event as old as a live one that is under way when it comes.
         age: Duration,
         /// The event.
         message: Arc<str>,

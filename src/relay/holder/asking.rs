@@ -2,17 +2,21 @@
 
 use super::{
     super::{message::Notice, position::Tick},
-    Answer, Ask, AskKey, EdgeKey, Held, Holder, Mode,
+    Answer, Ask, AskKey, AskedTwice, EdgeKey, Held, Holder, Mode,
 };
 use crate::domain::Channel;
 
 impl Holder {
-    pub(super) fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) {
-        let Some(edge) = self.edges.get_mut(&key) else { return };
+    pub(super) fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) -> Result<(), AskedTwice> {
+        let Some(edge) = self.edges.get_mut(&key) else { return Ok(()) };
+        let is_another = |one: &&Ask| one.key.edge == key && one.key.ask != ask;
+        if self.channels.get(channel).is_some_and(|held| held.asks.iter().any(|one| is_another(&one))) {
+            return Err(AskedTwice);
+        }
         // An ask stays with the channel for which it was made.
         let known = edge.asks.entry(ask).or_insert_with(|| channel.clone());
         if known != channel {
-            return;
+            return Ok(());
         }
         let held = self.channels.entry(channel.clone()).or_insert_with(|| {
             self.subscribe.push(channel.clone());
@@ -29,6 +33,7 @@ impl Holder {
         } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
             edge.confirm(ask, since);
         }
+        Ok(())
     }
 
     pub(super) fn release(&mut self, key: EdgeKey, ask: u64) {
@@ -82,11 +87,11 @@ impl Holder {
                     edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
                     Mode::Holding
                 }
-                Answer::Begin { gap, events } => {
+                Answer::Begin { gap, from } => {
                     if let Some(cause) = gap {
                         edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
                     }
-                    edge.begin(ask, take.round, events, held.count_since(self.ticks.last()))
+                    edge.begin(ask, take.round, from, held.count_since(self.ticks.last()))
                 }
             };
             held.asks[index].mode = mode;

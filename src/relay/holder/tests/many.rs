@@ -8,7 +8,7 @@ const MANY: u64 = 32 * 1024 * 1024 / size_of::<Notice>() as u64 / 2 + 1_000;
 /// Orders for as many asks as channels.
 fn order_many(scene: &mut Scene, asks: u64, order: impl Fn(Channel) -> Order) {
     for ask in 0..asks {
-        scene.holder.order(scene.edge, ask, order(channel(&ask.to_string())));
+        scene.holder.order(scene.edge, ask, order(channel(&ask.to_string()))).expect("each is asked for once");
     }
     scene.changes += 1;
     scene.holder.place_orders(|_, _| scene.changes);
@@ -75,7 +75,8 @@ async fn many_fresh_takes_want_few_ticks_and_each_is_looked_at_a_few_times() {
     for change in 1..=CHANGES {
         for ask in (change - 1) * EACH..change * EACH {
             let take = Take { round: 1, from: None, strict: false };
-            scene.holder.order(scene.edge, ask, Order::Take(channel(&ask.to_string()), take));
+            let order = Order::Take(channel(&ask.to_string()), take);
+            scene.holder.order(scene.edge, ask, order).expect("each is asked for once");
         }
         scene.holder.place_orders(|_, _| change);
         // Redis and the ticks lag behind by some changes.
