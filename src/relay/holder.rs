@@ -3,7 +3,10 @@
 //! Pure: what happens goes in by calls, with the time; what is to be said waits in the edges' outlets, and what is to be
 //! subscribed in the orders for upstream.
 
+mod asking;
 mod channel;
+mod connection;
+mod echo;
 mod outlet;
 mod replay;
 mod report;
@@ -11,7 +14,7 @@ mod report;
 mod rest;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -25,11 +28,17 @@ use super::{
 };
 use crate::domain::Channel;
 use channel::{Answer, Ask, AskKey, Held, Mode};
+use echo::Echo;
 pub(super) use outlet::{Outlet, OutletFull};
 
 /// A number for each link that was ever greeted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct EdgeKey(u64);
+
+/// An edge asks for a channel while it has another ask for it at the same holder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("two asks are open for the same channel")]
+pub(super) struct AskedTwice;
 
 /// What a node holds, and for whom.
 #[derive(Debug)]
@@ -45,15 +54,17 @@ pub(super) struct Holder {
     is_leaving: bool,
     /// The last of its own ticks.
     counter: u64,
+    /// Whether these come back.
+    echo: Echo,
     /// The last change to what is subscribed that took effect.
     subscribed: u64,
     /// Own ticks under way, and what was subscribed when each was sent.
     under_way: VecDeque<(u64, u64)>,
-    /// Channels whose subscription does not count yet.
-    unconfirmed: HashSet<Channel>,
+    /// Channels whose subscription does not count yet, by the change with which it was ordered.
+    unconfirmed: BTreeMap<u64, HashSet<Channel>>,
     /// Whether a take waits to know that this node has received what its edge had.
     tick_wanted: bool,
-    /// Channels with takes that wait for what is still to come.
+    /// Channels whose subscription counts, with takes that wait for what is still to come.
     waiting: HashSet<Channel>,
     /// Channels without asks that are kept for edges which may come back, in the order of time.
     abandoned: VecDeque<(Instant, Channel)>,
@@ -65,6 +76,9 @@ pub(super) struct Holder {
     /// Events that were evicted because the log was full, since it was last asked.
     overrun: u64,
     linger: Duration,
+    /// How many takes were looked at.
+    #[cfg(test)]
+    looks: u64,
 }
 
 /// One link's edge.
@@ -91,9 +105,10 @@ impl Holder {
             is_up: false,
             is_leaving: false,
             counter: 0,
+            echo: Echo::default(),
             subscribed: 0,
             under_way: VecDeque::new(),
-            unconfirmed: HashSet::new(),
+            unconfirmed: BTreeMap::new(),
             tick_wanted: false,
             waiting: HashSet::new(),
             abandoned: VecDeque::new(),
@@ -102,6 +117,8 @@ impl Holder {
             unsubscribe: Vec::new(),
             overrun: 0,
             linger: limits.age,
+            #[cfg(test)]
+            looks: 0,
         }
     }
 
@@ -112,7 +129,7 @@ impl Holder {
         let mut outlet = Outlet::default();
         // The latest tick is where the link begins.
         outlet.put(Notice::Tick(self.ticks.latest().unwrap_or(Tick { incarnation: self.incarnation, counter: 0 })));
-        if self.is_up {
+        if self.is_able() {
             outlet.put(Notice::Up);
         }
         if self.is_leaving {
@@ -137,59 +154,18 @@ impl Holder {
     }
 
     /// An edge asks for something.
-    pub(super) fn order(&mut self, key: EdgeKey, ask: u64, order: Order) {
-        if !self.edges.contains_key(&key) {
-            return;
-        }
+    pub(super) fn order(&mut self, key: EdgeKey, ask: u64, order: Order) -> Result<(), AskedTwice> {
         match order {
             Order::Hold(channel) => self.ask(key, ask, &channel, Mode::Holding),
             Order::Take(channel, take) => {
                 let mode = Mode::Waiting { take, asked_at: self.log.next(), own_tick: self.counter };
-                self.ask(key, ask, &channel, mode);
+                self.ask(key, ask, &channel, mode)
             }
-            Order::Release => self.release(key, ask),
+            Order::Release => {
+                self.release(key, ask);
+                Ok(())
+            }
         }
-    }
-
-    fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) {
-        let Some(edge) = self.edges.get_mut(&key) else { return };
-        // An ask stays with the channel for which it was made.
-        let known = edge.asks.entry(ask).or_insert_with(|| channel.clone());
-        if known != channel {
-            return;
-        }
-        let held = self.channels.entry(channel.clone()).or_insert_with(|| {
-            self.subscribe.push(channel.clone());
-            self.unconfirmed.insert(channel.clone());
-            Held::default()
-        });
-        let is_take = matches!(mode, Mode::Waiting { .. });
-        let key = AskKey { edge: key, ask };
-        match held.asks.iter_mut().find(|one| one.key == key) {
-            Some(known) => known.mode = mode,
-            None => held.asks.push(Ask { key, mode }),
-        }
-        if is_take {
-            self.answer(channel);
-        } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
-            edge.confirm(ask, since);
-        }
-    }
-
-    fn release(&mut self, key: EdgeKey, ask: u64) {
-        let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.release(ask)) else { return };
-        let Some(held) = self.channels.get_mut(&channel) else { return };
-        held.asks.retain(|one| one.key != AskKey { edge: key, ask });
-        if held.asks.is_empty() && held.abandoned.is_none() {
-            self.leave(channel);
-        }
-    }
-
-    fn leave(&mut self, channel: Channel) {
-        self.channels.remove(&channel);
-        self.unconfirmed.remove(&channel);
-        self.waiting.remove(&channel);
-        self.unsubscribe.push(channel);
     }
 
     /// Tells upstream what to subscribe and what to leave, and remembers by which change it was.
@@ -207,6 +183,7 @@ impl Holder {
         for channel in subscribe {
             if let Some(held) = self.channels.get_mut(&channel) {
                 held.ordered = Some(number);
+                self.unconfirmed.entry(number).or_default().insert(channel);
             }
         }
     }
@@ -229,7 +206,9 @@ impl Holder {
                         edge.outlet.put(Notice::Event { ask: ask.key.ask, message: Arc::clone(&message) });
                     }
                 }
-                Mode::Replaying { events, .. } => events.push_back(number),
+                Mode::Replaying { next, .. } => {
+                    next.get_or_insert(number);
+                }
                 Mode::Holding | Mode::Waiting { .. } => {}
             }
         }
@@ -237,158 +216,6 @@ impl Holder {
             self.answer(&channel);
         }
         self.evict(now);
-    }
-
-    /// A tick arrived.
-    pub(super) fn ticked(&mut self, tick: Tick, now: Instant) {
-        let Some(number) = self.ticks.push(tick, now) else { return };
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Tick(tick));
-        }
-        if tick.incarnation == self.incarnation {
-            let mut subscribed = None;
-            while let Some((_, what)) = self.under_way.pop_front_if(|(counter, _)| *counter <= tick.counter) {
-                subscribed = Some(what);
-            }
-            if let Some(subscribed) = subscribed {
-                self.confirm(subscribed, number, tick);
-            }
-        }
-        for channel in self.waiting.iter().cloned().collect::<Vec<_>>() {
-            self.answer(&channel);
-        }
-        self.abandon(now);
-        self.evict(now);
-    }
-
-    /// The subscriptions of changes up to this one count from this tick on.
-    fn confirm(&mut self, subscribed: u64, number: u64, tick: Tick) {
-        let channels = &mut self.channels;
-        let confirmed: Vec<Channel> = self
-            .unconfirmed
-            .extract_if(|channel| {
-                channels.get(channel).is_none_or(|held| held.ordered.is_some_and(|change| change <= subscribed))
-            })
-            .collect();
-        for channel in confirmed {
-            let Some(held) = self.channels.get_mut(&channel) else { continue };
-            held.since = Some(number);
-            for ask in &held.asks {
-                if let Some(edge) = self.edges.get_mut(&ask.key.edge) {
-                    edge.confirm(ask.key.ask, tick);
-                }
-            }
-            self.answer(&channel);
-        }
-    }
-
-    /// Answers what can be answered of the takes that wait for something on a channel.
-    fn answer(&mut self, channel: &Channel) {
-        let Some(held) = self.channels.get_mut(channel) else { return };
-        let mut still_waiting = false;
-        for index in 0..held.asks.len() {
-            let Mode::Waiting { take, asked_at, own_tick } = held.asks[index].mode else { continue };
-            let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
-            let AskKey { edge, ask } = held.asks[index].key;
-            let Some(edge) = self.edges.get_mut(&edge) else { continue };
-            if !edge.outlet.wants_more() {
-                edge.owed.insert(ask);
-                continue;
-            }
-            let mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
-                Answer::Wait => {
-                    still_waiting = true;
-                    self.tick_wanted |= held.since.is_some();
-                    continue;
-                }
-                Answer::Refuse(cause) => {
-                    // That it holds is news to who asked it for the first time.
-                    if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
-                        edge.outlet.put(Notice::Held { ask, since });
-                    }
-                    edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
-                    Mode::Holding
-                }
-                Answer::Begin { gap, events } => {
-                    if let Some(cause) = gap {
-                        edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
-                    }
-                    edge.begin(ask, take.round, events, held.count_since(self.ticks.last()))
-                }
-            };
-            held.asks[index].mode = mode;
-        }
-        if still_waiting {
-            self.waiting.insert(channel.clone());
-        } else {
-            self.waiting.remove(channel);
-        }
-    }
-
-    /// Upstream is subscribed to everything that it was told up to this change.
-    pub(super) fn subscribed(&mut self, change: u64) {
-        self.subscribed = self.subscribed.max(change);
-        self.left.retain(|_, left| *left > change);
-    }
-
-    /// There is a connection, and everything is subscribed on it.
-    pub(super) fn connected(&mut self) {
-        self.is_up = true;
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Up);
-        }
-    }
-
-    /// The connection to Redis ended: nothing of what follows continues what was before.
-    pub(super) fn broken(&mut self) {
-        self.is_up = false;
-        self.subscribed = 0;
-        self.left.clear();
-        self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-        }
-    }
-
-    /// Messages were lost, though the subscriptions stay.
-    pub(super) fn lagged(&mut self) {
-        self.void();
-        for edge in self.edges.values_mut() {
-            edge.outlet.put(Notice::Broken);
-            if self.is_up {
-                edge.outlet.put(Notice::Up);
-            }
-        }
-    }
-
-    fn void(&mut self) {
-        self.under_way.clear();
-        for (channel, held) in &mut self.channels {
-            held.since = None;
-            self.unconfirmed.insert(channel.clone());
-            for ask in &mut held.asks {
-                if matches!(ask.mode, Mode::Relaying | Mode::Replaying { .. }) {
-                    ask.mode = Mode::Holding;
-                }
-            }
-        }
-    }
-
-    /// The next tick to publish.
-    pub(super) fn next_tick(&mut self) -> Tick {
-        self.counter += 1;
-        self.tick_wanted = false;
-        if self.subscribed > 0 {
-            self.under_way.push_back((self.counter, self.subscribed));
-        }
-        Tick { incarnation: self.incarnation, counter: self.counter }
-    }
-
-    /// Whether something waits for an own tick, such as a subscription that is to count from it: no reason to wait for the
-    /// next regular one.
-    pub(super) fn wants_tick(&self) -> bool {
-        let subscribed = self.under_way.back().map_or(0, |(_, subscribed)| *subscribed);
-        self.tick_wanted || (self.subscribed > subscribed && !self.unconfirmed.is_empty())
     }
 
     /// Tells every edge to take elsewhere.
@@ -413,10 +240,10 @@ impl Holder {
     }
 
     fn evict(&mut self, now: Instant) {
-        while let Some((entry, for_bytes)) = self.log.evict(now) {
+        while let Some((number, entry, for_bytes)) = self.log.evict(now) {
             self.overrun += u64::from(for_bytes);
             if let Some(held) = self.channels.get_mut(&entry.channel) {
-                held.evicted = Some(entry.place);
+                held.evicted(number, &entry);
             }
         }
     }

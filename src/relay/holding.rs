@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    holder::{EdgeKey, Holder, OutletFull},
+    holder::{AskedTwice, EdgeKey, Holder, OutletFull},
     log::Limits,
     message::{LARGEST_EVENT, Notice, Order},
     position::Tick,
@@ -222,13 +222,13 @@ fn relayable(message: &str) -> &str {
 }
 
 impl Lane {
-    /// The edge asks for this.
-    pub(super) fn order(&self, orders: Vec<(u64, Order)>) {
+    /// The edge asks for this. After an error the link is to be closed.
+    pub(super) fn order(&self, orders: Vec<(u64, Order)>) -> Result<(), AskedTwice> {
+        let mut placed = Ok(());
         self.holding.with(|holder, _| {
-            for (ask, order) in orders {
-                holder.order(self.key, ask, order);
-            }
+            placed = orders.into_iter().try_for_each(|(ask, order)| holder.order(self.key, ask, order));
         });
+        placed
     }
 
     /// Waits for notices, and takes up to about so many bytes of them. An error if the edge has not taken them in time.

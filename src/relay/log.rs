@@ -26,6 +26,8 @@ pub(super) struct Entry {
     pub place: Place,
     /// The number of the channel's event before it, if that was in the log then.
     pub previous: Option<u64>,
+    /// The number of the channel's event after it, once there is one.
+    pub next: Option<u64>,
     pub received: Instant,
     pub message: Arc<str>,
 }
@@ -51,6 +53,9 @@ impl Log {
 
     pub(super) fn push(&mut self, entry: Entry) -> u64 {
         let number = self.next();
+        if let Some(previous) = entry.previous.and_then(|previous| self.get_mut(previous)) {
+            previous.next = Some(number);
+        }
         self.bytes += entry.message.len() + OVERHEAD;
         self.entries.push_back(entry);
         number
@@ -61,14 +66,19 @@ impl Log {
         self.entries.get(usize::try_from(number.checked_sub(self.evicted)?).ok()?)
     }
 
-    /// Takes out one event that is over the limits, with whether it was for bytes only.
-    pub(super) fn evict(&mut self, now: Instant) -> Option<(Entry, bool)> {
+    fn get_mut(&mut self, number: u64) -> Option<&mut Entry> {
+        self.entries.get_mut(usize::try_from(number.checked_sub(self.evicted)?).ok()?)
+    }
+
+    /// Takes out one event that is over the limits, with its number and whether it was for bytes only.
+    pub(super) fn evict(&mut self, now: Instant) -> Option<(u64, Entry, bool)> {
         let (age, too_large) = (self.limits.age, self.bytes > self.limits.bytes);
         let entry = self.entries.pop_front_if(|entry| too_large || now - entry.received > age)?;
+        let number = self.evicted;
         self.evicted += 1;
         self.bytes -= entry.message.len() + OVERHEAD;
         let too_old = now - entry.received > age;
-        Some((entry, !too_old))
+        Some((number, entry, !too_old))
     }
 
     /// How long ago the oldest event was received.
@@ -103,7 +113,7 @@ mod tests {
     fn entry(channel: &str, count: u32, previous: Option<u64>) -> Entry {
         let message = Arc::from(count.to_string());
         let place = Place { tick: 1, count };
-        Entry { channel: Channel::named(channel), place, previous, received: Instant::now(), message }
+        Entry { channel: Channel::named(channel), place, previous, next: None, received: Instant::now(), message }
     }
 
     #[tokio::test(start_paused = true)]
@@ -114,6 +124,7 @@ mod tests {
         let last = log.push(entry("a", 2, Some(first)));
         let found: Vec<_> = log.backwards(Some(last)).map(|(number, entry)| (number, entry.place.count)).collect();
         assert_eq!(found, [(2, 2), (0, 1)]);
+        assert_eq!([first, last].map(|number| log.get(number).and_then(|entry| entry.next)), [Some(last), None]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -122,8 +133,8 @@ mod tests {
         let first = log.push(entry("a", 1, None));
         tokio::time::advance(Duration::from_secs(61)).await;
         let last = log.push(entry("a", 2, Some(first)));
-        let (evicted, for_bytes) = log.evict(Instant::now()).expect("one is too old");
-        assert_eq!((evicted.place.count, for_bytes), (1, false));
+        let (number, evicted, for_bytes) = log.evict(Instant::now()).expect("one is too old");
+        assert_eq!((number, evicted.place.count, for_bytes), (first, 1, false));
         assert!(log.evict(Instant::now()).is_none());
         assert_eq!(log.backwards(Some(last)).count(), 1);
         assert_eq!(log.next(), 2);
@@ -135,7 +146,7 @@ mod tests {
         log.push(entry("a", 1, None));
         assert!(log.evict(Instant::now()).is_none());
         log.push(entry("a", 2, None));
-        assert!(log.evict(Instant::now()).is_some_and(|(evicted, for_bytes)| evicted.place.count == 1 && for_bytes));
+        assert!(log.evict(Instant::now()).is_some_and(|(_, evicted, for_bytes)| evicted.place.count == 1 && for_bytes));
         assert_eq!(log.bytes(), OVERHEAD + 1);
     }
 }

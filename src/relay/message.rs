@@ -62,7 +62,8 @@ pub enum Notice {
         tick: Tick,
         /// How many events the channel had since, with this one.
         count: u32,
-        /// How long ago it was received.
+        /// How long before it was sent the holder received it. The time on the way is not in it, and nobody can know it: a
+        /// watcher who came within that time, milliseconds, gets an event as old as a live one that is under way when it comes.
         age: Duration,
         /// The event; empty if it is too large.
         message: Arc<str>,
@@ -94,7 +95,8 @@ pub enum Notice {
         /// Why.
         cause: GapCause,
     },
-    /// The holder lost Redis: it holds nothing and relays nothing until it says otherwise.
+    /// The holder lost Redis, or its own ticks do not come back: it relays nothing until it says otherwise, and what it
+    /// confirmed counts only if it is confirmed again.
     Broken,
     /// The holder has Redis (again).
     Up,

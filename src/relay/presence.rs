@@ -35,18 +35,26 @@ pub(super) async fn run_for_cluster(hub: Arc<Hub>, upstream: Arc<Upstream>, hold
     let owned = || -> Vec<Channel> {
         holding.relayed().into_iter().filter(|channel| channel.kind() != ChannelKind::Control).collect()
     };
-    tokio::join!(keep(&hub, upstream.state(), owned, set), take_over(owned, set));
+    tokio::join!(keep(&hub, upstream.state(), owned, set), take_over(upstream.state(), owned, set));
 }
 
-/// Sets the keys of channels that were not owned before: nobody knows how old those of another owner are.
-async fn take_over<E, F>(owned: impl Fn() -> Vec<Channel>, set: impl Fn(Vec<Channel>) -> F)
-where
+/// Sets the keys of channels that were not owned before: nobody knows how old those of another owner are. Nor does anybody know
+/// which are left when Redis comes back.
+async fn take_over<E, F>(
+    mut state: watch::Receiver<LinkState>,
+    owned: impl Fn() -> Vec<Channel>,
+    set: impl Fn(Vec<Channel>) -> F,
+) where
     E: fmt::Display,
     F: Future<Output = Result<(), E>>,
 {
     let mut known = HashSet::new();
     loop {
         tokio::time::sleep(TAKEOVER).await;
+        if state.has_changed().is_ok_and(|changed| changed) {
+            state.mark_unchanged();
+            known = HashSet::new();
+        }
         let now: HashSet<Channel> = owned().into_iter().collect();
         let new = now.difference(&known).cloned().collect();
         renew(&set, new, || Vec::from_iter(owned())).await;
@@ -75,7 +83,8 @@ async fn keep<E, F>(
                     return;
                 }
                 match &*state.borrow_and_update() {
-                    LinkState::Up => all(),
+                    // Redis may have lost them, and whose they are may just change.
+                    LinkState::Up => union(all(), hub.stream_channels()),
                     LinkState::Down { .. } => continue,
                 }
             }
@@ -84,13 +93,13 @@ async fn keep<E, F>(
     }
 }
 
-/// Sets keys, and tries again until it succeeds: all of them then, for Redis may have lost them.
-async fn renew<E, F>(set: &impl Fn(Vec<Channel>) -> F, mut channels: Vec<Channel>, all: impl Fn() -> Vec<Channel>)
+/// Sets keys, and tries again until it succeeds: with all others then, for Redis may have lost them.
+async fn renew<E, F>(set: &impl Fn(Vec<Channel>) -> F, asked: Vec<Channel>, all: impl Fn() -> Vec<Channel>)
 where
     E: fmt::Display,
     F: Future<Output = Result<(), E>>,
 {
-    let mut failed = false;
+    let (mut failed, mut channels) = (false, asked.clone());
     while !channels.is_empty() {
         match set(channels).await {
             Ok(()) => return,
@@ -103,8 +112,13 @@ where
         }
         failed = true;
         tokio::time::sleep(RETRY).await;
-        channels = all();
+        channels = union(all(), asked.clone());
     }
+}
+
+fn union(one: Vec<Channel>, other: Vec<Channel>) -> Vec<Channel> {
+    let both: HashSet<Channel> = one.into_iter().chain(other).collect();
+    both.into_iter().collect()
 }
 
 #[cfg(test)]

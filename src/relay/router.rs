@@ -13,7 +13,7 @@ use super::{
     holding::{Holding, Lane},
     reconcile::Plan,
 };
-use crate::{cluster::NodeId, hub::Hub, telemetry::Reminder};
+use crate::{cluster::NodeId, domain::Channel, hub::Hub, telemetry::Reminder};
 
 /// How often channels are looked at that wait for time to pass.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -21,7 +21,7 @@ const SETTLE: Duration = Duration::from_millis(100);
 /// How often silent nodes are looked for.
 const REVIEW: Duration = Duration::from_secs(1);
 
-/// If the review comes later than this, the process could not run, and silence says nothing about others.
+/// If nothing was due for longer than this, the process could not run, and silence says nothing about others.
 const ASLEEP: Duration = Duration::from_secs(2);
 
 /// Bytes of notices that this node's holder hands to its edge at once.
@@ -36,30 +36,43 @@ pub(super) async fn run(hub: Arc<Hub>, mut edge: Edge, mut letters: mpsc::Receiv
     let (mut settle, mut review) = (tokio::time::interval(SETTLE), tokio::time::interval(REVIEW));
     settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
     review.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut reviewed = Instant::now();
+    let mut ran = Instant::now();
     loop {
-        tokio::select! {
+        let due = tokio::select! {
             letter = letters.recv() => match letter {
-                Some(letter) => open(&mut edge, letter),
+                Some(letter) => Due::Letter(letter),
                 None => return,
             },
-            changed = hub.interest_changes() => {
-                let wanted = interest.changed(changed, Instant::now(), |channel| hub.is_watched(channel));
-                edge.want(wanted, Instant::now());
+            changed = hub.interest_changes() => Due::Interest(changed),
+            () = interest.next_departure() => Due::Departure,
+            _ = settle.tick() => Due::Settle,
+            _ = review.tick() => Due::Review,
+        };
+        let now = Instant::now();
+        // Before anything is done: whatever is late is late for this reason.
+        if now - ran > ASLEEP {
+            edge.has_slept(now);
+        }
+        ran = now;
+        match due {
+            Due::Letter(letter) => open(&mut edge, letter),
+            Due::Interest(changed) => {
+                edge.want(interest.changed(changed, now, |channel| hub.is_watched(channel)), now);
             }
-            () = interest.next_departure() => {
-                edge.leave(&interest.departures(Instant::now(), |channel| hub.is_watched(channel)));
-            }
-            _ = settle.tick() => edge.settle(Instant::now()),
-            _ = review.tick() => {
-                if reviewed.elapsed() > ASLEEP {
-                    edge.has_slept(Instant::now());
-                }
-                reviewed = Instant::now();
-                edge.review(reviewed);
-            }
+            Due::Departure => edge.leave(&interest.departures(now, |channel| hub.is_watched(channel))),
+            Due::Settle => edge.settle(now),
+            Due::Review => edge.review(now),
         }
     }
+}
+
+/// What is to be done next.
+enum Due {
+    Letter(Letter),
+    Interest(Vec<Channel>),
+    Departure,
+    Settle,
+    Review,
 }
 
 fn open(edge: &mut Edge, letter: Letter) {
@@ -79,7 +92,7 @@ pub(super) async fn own_link(node: NodeId, holding: Arc<Holding>, door: Door) {
         let lane = holding.greeted(true);
         let orders = async {
             loop {
-                lane.order(link.orders.take(ORDERS).await);
+                lane.order(link.orders.take(ORDERS).await).expect("an edge has one ask for each channel");
             }
         };
         tokio::select! {
@@ -102,3 +115,6 @@ async fn hear(lane: &Lane, link: &super::door::OpenLink) -> Result<(), NoEdge> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! One channel that a node holds.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -40,8 +40,8 @@ pub(super) enum Mode {
         /// The last of the holder's own ticks then. Once a later one is back, everything has arrived that the edge had.
         own_tick: u64,
     },
-    /// Events from the log, by number, to which what arrives is added.
-    Replaying { round: u32, events: VecDeque<u64> },
+    /// Events from the log, from this one on; `None` if there is none until the next one arrives.
+    Replaying { round: u32, next: Option<u64> },
     /// What arrives.
     Relaying,
 }
@@ -53,8 +53,8 @@ pub(super) enum Answer {
     Wait,
     /// There would be a gap.
     Refuse(GapCause),
-    /// These events of the log are relayed, then what arrives.
-    Begin { gap: Option<GapCause>, events: VecDeque<u64> },
+    /// The events of the log from this one on are relayed, then what arrives.
+    Begin { gap: Option<GapCause>, from: Option<u64> },
 }
 
 /// A channel that somebody asked for.
@@ -67,10 +67,11 @@ pub(super) struct Held {
     pub since: Option<u64>,
     /// The place of its last event.
     place: Place,
-    /// The number of its last event in the log.
+    /// The numbers of its first and of its last event in the log. The last may have been evicted.
+    first: Option<u64>,
     last: Option<u64>,
     /// The place of its last event that was evicted from the log.
-    pub evicted: Option<Place>,
+    evicted: Option<Place>,
     /// Since when nobody has asked for it.
     pub abandoned: Option<Instant>,
 }
@@ -87,9 +88,24 @@ impl Held {
     ) -> u64 {
         self.place = Place { tick, count: self.count_since(tick) + 1 };
         let (channel, place, previous) = (channel.clone(), self.place, self.last);
-        let number = log.push(Entry { channel, place, previous, received: now, message });
+        let number = log.push(Entry { channel, place, previous, next: None, received: now, message });
+        self.first.get_or_insert(number);
         self.last = Some(number);
         number
+    }
+
+    /// An event of a channel of its name is in the log no more.
+    pub(super) fn evicted(&mut self, number: u64, entry: &Entry) {
+        self.evicted = Some(entry.place);
+        // Not if it is left from an earlier time at which the channel was held.
+        if self.first == Some(number) {
+            self.first = entry.next;
+        }
+    }
+
+    /// The number of its first event in the log.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.first
     }
 
     /// What an ask gets of the channel.
@@ -107,10 +123,10 @@ impl Held {
     pub(super) fn answer(&self, take: Take, asked_at: u64, has_caught_up: bool, ticks: &Ticks, log: &Log) -> Answer {
         let Some(since) = self.since else { return Answer::Wait };
         let Some(from) = take.from else {
-            return Answer::Begin { gap: None, events: self.events_from(asked_at, log) };
+            return Answer::Begin { gap: None, from: self.first_from(asked_at, log) };
         };
-        match self.events_after(from, since, ticks, log) {
-            Ok(events) => Answer::Begin { gap: None, events },
+        match self.first_after(from, since, ticks, log) {
+            Ok(first) => Answer::Begin { gap: None, from: first },
             Err(Obstacle::Ahead) if !has_caught_up => Answer::Wait,
             Err(obstacle) => {
                 let cause = match obstacle {
@@ -120,19 +136,19 @@ impl Held {
                 if take.strict {
                     Answer::Refuse(cause)
                 } else {
-                    Answer::Begin { gap: Some(cause), events: self.events_in_spite(from, asked_at, ticks, log) }
+                    Answer::Begin { gap: Some(cause), from: self.first_in_spite(from, asked_at, ticks, log) }
                 }
             }
         }
     }
 
-    /// The channel's events in the log from this number on.
-    fn events_from(&self, number: u64, log: &Log) -> VecDeque<u64> {
-        reversed(log.backwards(self.last).map(|(number, _)| number).take_while(|one| *one >= number))
+    /// The channel's first event in the log from this number on.
+    fn first_from(&self, number: u64, log: &Log) -> Option<u64> {
+        log.backwards(self.last).map(|(number, _)| number).take_while(|one| *one >= number).last()
     }
 
-    /// Everything that came after a position, if nothing of it is missing.
-    fn events_after(&self, from: Position, since: u64, ticks: &Ticks, log: &Log) -> Result<VecDeque<u64>, Obstacle> {
+    /// The first event that came after a position, if nothing of what came after it is missing.
+    fn first_after(&self, from: Position, since: u64, ticks: &Ticks, log: &Log) -> Result<Option<u64>, Obstacle> {
         let Some(tick) = ticks.number(from.tick) else {
             let missed = ticks.is_past(from.tick);
             return Err(if missed { Obstacle::Gap(GapCause::UnknownTick) } else { Obstacle::Ahead });
@@ -147,14 +163,12 @@ impl Held {
         if tick == ticks.last() && from.count > self.count_since(tick) {
             return Err(Obstacle::Ahead);
         }
-        let later = log.backwards(self.last).take_while(|(_, entry)| entry.place > from_place);
-        let events = reversed(later.map(|(number, _)| number));
-        let before = log.backwards(self.last).nth(events.len()).map(|(_, entry)| entry);
-        if self.agrees(from, from_place, since, before) {
-            Ok(events)
-        } else {
-            Err(Obstacle::Gap(GapCause::CheckFailed))
-        }
+        let first = self.first_beyond(from_place, log);
+        let before = match first {
+            Some(first) => log.get(first).and_then(|entry| log.get(entry.previous?)),
+            None => log.backwards(self.last).next().map(|(_, entry)| entry),
+        };
+        if self.agrees(from, from_place, since, before) { Ok(first) } else { Err(Obstacle::Gap(GapCause::CheckFailed)) }
     }
 
     /// Whether the event at or before a position is the one that the edge has seen there.
@@ -167,9 +181,9 @@ impl Held {
         }
     }
 
-    /// What the edge gets if something is missing in any case: all that is known to have come after its position, or else
-    /// after its take.
-    fn events_in_spite(&self, from: Position, asked_at: u64, ticks: &Ticks, log: &Log) -> VecDeque<u64> {
+    /// From where the edge gets events if something is missing in any case: the first that is known to have come after its
+    /// position, or else after its take.
+    fn first_in_spite(&self, from: Position, asked_at: u64, ticks: &Ticks, log: &Log) -> Option<u64> {
         let place = match (ticks.number(from.tick), self.since) {
             (Some(tick), _) => Place { tick, count: from.count },
             // The tick was missed, so it came before the subscription counted, and the edge had not seen the next one.
@@ -177,9 +191,13 @@ impl Held {
             (None, Some(since)) if from.tick != Tick::UNKNOWN && ticks.tick(since).is_some() => {
                 Place { tick: since, count: 0 }
             }
-            _ => return self.events_from(asked_at, log),
+            _ => return self.first_from(asked_at, log),
         };
-        reversed(log.backwards(self.last).take_while(|(_, entry)| entry.place > place).map(|(number, _)| number))
+        self.first_beyond(place, log)
+    }
+
+    fn first_beyond(&self, place: Place, log: &Log) -> Option<u64> {
+        log.backwards(self.last).take_while(|(_, entry)| entry.place > place).map(|(number, _)| number).last()
     }
 }
 
@@ -189,10 +207,4 @@ enum Obstacle {
     Ahead,
     /// Something is missing.
     Gap(GapCause),
-}
-
-fn reversed(numbers: impl Iterator<Item = u64>) -> VecDeque<u64> {
-    let mut reversed = VecDeque::new();
-    numbers.for_each(|number| reversed.push_front(number));
-    reversed
 }

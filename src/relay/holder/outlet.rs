@@ -58,6 +58,12 @@ impl Outlet {
         !self.is_full && self.bytes < ENOUGH
     }
 
+    /// Whether a notice of so many bytes, put now, is among those that are [taken](Self::take) next; or, if it is large, then
+    /// or the time after, as it might wait for ever for the outlet to be empty.
+    pub(super) fn is_soon(&self, size: usize, most_bytes: usize) -> bool {
+        !self.is_full && (self.bytes + size <= most_bytes || self.notices.is_empty() || self.bytes < most_bytes / 2)
+    }
+
     /// Takes out up to so many bytes of notices, and at least one if there is one.
     pub(super) fn take(&mut self, most_bytes: usize) -> Result<Vec<Notice>, OutletFull> {
         if self.is_full {

@@ -1,6 +1,6 @@
 //! Taking notices out for a link: what arrived, and between it what is answered and replayed, as much as the link can take.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ impl Holder {
         now: Instant,
     ) -> Result<Vec<Notice>, OutletFull> {
         self.pay(key);
-        self.replay(key, now);
+        self.replay(key, most_bytes, now);
         self.edges.get_mut(&key).map_or(Ok(Vec::new()), |edge| edge.outlet.take(most_bytes))
     }
 
@@ -40,30 +40,29 @@ impl Holder {
         }
     }
 
-    fn replay(&mut self, key: EdgeKey, now: Instant) {
+    fn replay(&mut self, key: EdgeKey, most_bytes: usize, now: Instant) {
         let last_tick = self.ticks.last();
         let Some(edge) = self.edges.get_mut(&key) else { return };
         while edge.outlet.wants_more() {
             let Some(ask) = edge.replaying.first().copied() else { return };
             let Some(channel) = edge.asks.get(&ask).cloned() else { return };
             let asked = self.channels.get_mut(&channel).and_then(|held| {
-                let (since, count) = (held.since, held.count_since(last_tick));
-                Some((held.mode(key, ask)?, since, count))
+                let (since, count, first) = (held.since, held.count_since(last_tick), held.first());
+                Some((held.mode(key, ask)?, since, count, first))
             });
-            let Some((Mode::Replaying { round, events }, since, count)) = asked else {
+            let Some((Mode::Replaying { round, next }, since, count, first)) = asked else {
                 // It was taken anew, or is voided.
                 edge.replaying.remove(&ask);
                 continue;
             };
             let round = *round;
-            let evicted = events.partition_point(|number| self.log.get(*number).is_none());
-            if evicted > 0 {
-                events.drain(..evicted);
+            if next.is_some_and(|number| self.log.get(number).is_none()) {
+                *next = first;
                 edge.outlet.put(Notice::Gap { ask, round, cause: GapCause::Evicted });
             }
-            if let Some(entry) = events.pop_front().and_then(|number| self.log.get(number)) {
+            if let Some(entry) = next.and_then(|number| self.log.get(number)) {
                 let tick = Some(entry.place.tick).filter(|tick| since.is_some_and(|since| since <= *tick));
-                edge.outlet.put(Notice::Replay {
+                let notice = Notice::Replay {
                     ask,
                     round,
                     // What came before the subscription counted has no place that others would know.
@@ -71,7 +70,13 @@ impl Holder {
                     count: entry.place.count,
                     age: now - entry.received,
                     message: Arc::clone(&entry.message),
-                });
+                };
+                // Its age must not grow while it waits to be sent.
+                if !edge.outlet.is_soon(notice.size(), most_bytes) {
+                    return;
+                }
+                *next = entry.next;
+                edge.outlet.put(notice);
             } else {
                 edge.outlet.put(Notice::Taken { ask, round, count });
                 edge.replaying.remove(&ask);
@@ -100,14 +105,14 @@ impl Edge {
         }
     }
 
-    /// How an ask goes on whose take begins with these events.
-    pub(super) fn begin(&mut self, ask: u64, round: u32, events: VecDeque<u64>, count: u32) -> Mode {
-        if events.is_empty() {
+    /// How an ask goes on whose take begins with this event of the log.
+    pub(super) fn begin(&mut self, ask: u64, round: u32, next: Option<u64>, count: u32) -> Mode {
+        if next.is_none() {
             self.outlet.put(Notice::Taken { ask, round, count });
             return Mode::Relaying;
         }
         self.replaying.insert(ask);
         self.outlet.filled().notify_one();
-        Mode::Replaying { round, events }
+        Mode::Replaying { round, next }
     }
 }

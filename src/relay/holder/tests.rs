@@ -1,4 +1,5 @@
 mod many;
+mod mute;
 
 use super::*;
 use crate::relay::{
@@ -40,7 +41,7 @@ impl Scene {
     }
 
     fn order(&mut self, ask: u64, order: Order) {
-        self.holder.order(self.edge, ask, order);
+        self.holder.order(self.edge, ask, order).expect("each channel is asked for once");
         let (changes, told) = (&mut self.changes, &mut self.told);
         self.holder.place_orders(|subscribe, unsubscribe| {
             *changes += 1;
@@ -104,8 +105,9 @@ fn taken(count: u32) -> Notice {
 async fn a_channel_is_subscribed_once_for_all_and_left_after_the_last() {
     let mut scene = Scene::new();
     scene.hold(1, "a");
+    let first = std::mem::replace(&mut scene.edge, scene.holder.greeted(false).0);
     scene.take(2, "a", None, false);
-    scene.order(1, Order::Release);
+    scene.holder.order(first, 1, Order::Release).expect("a release is always possible");
     assert_eq!(scene.told, ["+a"]);
     scene.order(2, Order::Release);
     assert_eq!(scene.told, ["+a", "-a"]);
@@ -139,21 +141,20 @@ async fn an_earlier_subscription_does_not_confirm_a_later_one() {
 async fn who_takes_without_a_position_gets_what_came_since_and_nothing_older() {
     let mut scene = Scene::new();
     scene.hold(9, "a");
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.notices();
     scene.event("a", "older");
     scene.take(1, "a", None, false);
     scene.event("a", "while it was not confirmed");
     let since = scene.confirm();
     scene.event("a", "later");
     let expected = [
-        Notice::Held { ask: 9, since },
         Notice::Held { ask: 1, since },
         replay(Tick::UNKNOWN, 2, "while it was not confirmed"),
         replay(since, 1, "later"),
         taken(1),
     ];
-    let mut news = scene.news();
-    news.sort_by_key(|notice| !matches!(notice, Notice::Held { ask: 9, .. }));
-    assert_eq!(news, expected);
+    assert_eq!(scene.news(), expected);
     scene.event("a", "live");
     assert_eq!(scene.news(), [event(1, "live")]);
 }
@@ -398,10 +399,66 @@ async fn a_log_that_is_full_before_its_time_says_so() {
 async fn a_node_that_leaves_has_left_when_no_other_node_asks_it() {
     let mut scene = Scene::new();
     let (own, _) = scene.holder.greeted(true);
-    scene.holder.order(own, 1, Order::Hold(channel("a")));
+    scene.holder.order(own, 1, Order::Hold(channel("a"))).expect("each channel is asked for once");
     scene.hold(1, "a");
     scene.holder.leaving();
     assert!(!scene.holder.has_left());
     scene.order(1, Order::Release);
     assert!(scene.holder.has_left());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_edge_may_have_one_ask_for_a_channel_on_a_link() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.take(1, "a", None, false);
+    let edge = scene.edge;
+    assert_eq!(scene.holder.order(edge, 2, Order::Hold(channel("a"))), Err(AskedTwice));
+    scene.order(1, Order::Release);
+    scene.hold(2, "a");
+    let (another, _) = scene.holder.greeted(false);
+    assert_eq!(scene.holder.order(another, 1, Order::Hold(channel("a"))), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_evicted_during_a_replay_is_a_gap_and_the_rest_follows() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    for _ in 0..3 {
+        scene.event("a", &"x".repeat(300 * 1024));
+    }
+    scene.news();
+    scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
+    let first = scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up");
+    assert!(matches!(&first[..], [Notice::Replay { count: 1, .. }]), "{first:?}");
+    for _ in 0..3 {
+        scene.event("a", &"x".repeat(300 * 1024));
+    }
+    let counts = scene.news().into_iter().map(|notice| match notice {
+        Notice::Replay { count, .. } => i64::from(count),
+        Notice::Gap { cause: GapCause::Evicted, .. } => -1,
+        Notice::Taken { count, .. } => -i64::from(count),
+        other => panic!("{other:?}"),
+    });
+    let counts: Vec<_> = counts.collect();
+    assert_eq!(counts, [-1, 4, 5, 6, -6]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_age_of_what_is_replayed_is_that_at_which_it_is_sent() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    for _ in 0..3 {
+        scene.event("a", "1");
+    }
+    scene.news();
+    scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
+    for seconds in [1, 2, 3] {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let sent = scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up");
+        let [Notice::Replay { age, .. }] = sent[..] else { panic!("{sent:?}") };
+        assert_eq!(age.as_secs(), seconds);
+    }
 }

@@ -14,6 +14,7 @@ use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue}
 
 use super::{
     super::{
+        holder::AskedTwice,
         holding::{Holding, Lane},
         message::Notice,
     },
@@ -301,7 +302,8 @@ async fn orders(lane: &Lane, edge: &mut Streaming<proto::EdgeMessage>) -> End {
                 Some(edge_message::Kind::Orders(orders)) => {
                     let orders = wire::read_orders(orders)?;
                     orders.iter().try_for_each(|(ask, order)| asked.note(*ask, order))?;
-                    lane.order(orders);
+                    lane.order(orders)
+                        .map_err(|AskedTwice| Malformed::new("order.channel", "has another ask already"))?;
                 }
                 Some(edge_message::Kind::Greeting(_)) => return Err(Malformed::new("greeting", "said twice").into()),
                 None => {}

@@ -3,12 +3,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     call::{Caller, Failure},
-    complaints::Complaints,
     greeting::Member,
     neighbours::Neighbours,
     tls::{Tls, TlsError},
@@ -88,7 +88,7 @@ fn caller(config: &ClusterConfig, tls: Option<Arc<Tls>>) -> Caller {
         tls,
         secret: config.secret.clone(),
         metrics: Arc::default(),
-        complaints: Complaints::default(),
+        complaints: Mutex::default(),
         stop: CancellationToken::new(),
     }
 }

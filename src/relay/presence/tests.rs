@@ -131,3 +131,39 @@ async fn all_keys_are_set_anew_when_redis_comes_back() {
     kept.link.send_replace(LinkState::Up);
     assert_eq!(kept.after(0).await, [["timeline:7", "timeline:8"]]);
 }
+
+/// A hub whose node owns the channel `timeline:9` and nothing else.
+async fn owner_of_9() -> (Kept, impl Fn() -> Vec<Channel> + Clone) {
+    (Kept::new().await, || vec![Channel::named("timeline:9")])
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_sets_the_keys_of_its_streams_and_of_what_it_owns_when_redis_comes_back() {
+    let (mut kept, owned) = owner_of_9().await;
+    kept.task.abort();
+    let (hub, own, state) = (Arc::clone(&kept.hub), Arc::clone(&kept.keys), kept.link.subscribe());
+    kept.task = tokio::spawn(async move {
+        keep(&hub, state, owned, |channels| std::future::ready(own.set(&channels))).await;
+    });
+    let _session = kept.open(7);
+    kept.after(0).await;
+    *kept.keys.failures.lock() = 1;
+    kept.link.send_replace(LinkState::Up);
+    assert_eq!(kept.after(2).await, [["timeline:7", "timeline:9"], ["timeline:7", "timeline:9"]]);
+    *kept.keys.failures.lock() = 1;
+    let _other = kept.open(8);
+    assert_eq!(kept.after(2).await, [vec!["timeline:8"], vec!["timeline:8", "timeline:9"]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_sets_its_keys_anew_soon_after_redis_came_back() {
+    let (mut kept, owned) = owner_of_9().await;
+    kept.task.abort();
+    let (own, state) = (Arc::clone(&kept.keys), kept.link.subscribe());
+    kept.task = tokio::spawn(async move {
+        take_over(state, owned, |channels| std::future::ready(own.set(&channels))).await;
+    });
+    assert_eq!(kept.after(12).await, [["timeline:9"]]);
+    kept.link.send_replace(LinkState::Up);
+    assert_eq!(kept.after(12).await, [["timeline:9"]]);
+}

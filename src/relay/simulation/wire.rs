@@ -54,7 +54,7 @@ impl Wire {
     pub(super) fn at_holder(&mut self, holder: &mut Holder, now: Instant, delay: Duration) {
         while let Some((_, orders)) = self.to_holder.pop_front_if(|(at, _)| *at <= now) {
             for (ask, order) in orders {
-                holder.order(self.key, ask, order);
+                holder.order(self.key, ask, order).expect("an edge has one ask for each channel");
             }
         }
         let notices = holder.take_notices(self.key, 64 * 1024, now).expect("the outlet never fills here");

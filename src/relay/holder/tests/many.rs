@@ -9,7 +9,7 @@ const MANY: u64 = 32 * 1024 * 1024 / size_of::<Notice>() as u64 / 2 + 1_000;
 /// Orders for as many asks as channels.
 fn order_many(scene: &mut Scene, asks: u64, order: impl Fn(Channel) -> Order) {
     for ask in 0..asks {
-        scene.holder.order(scene.edge, ask, order(channel(&ask.to_string())));
+        scene.holder.order(scene.edge, ask, order(channel(&ask.to_string()))).expect("each is asked for once");
     }
     scene.changes += 1;
     scene.holder.place_orders(|_, _| scene.changes);
@@ -91,4 +91,52 @@ async fn the_largest_event_is_replayed_whatever_comes_meanwhile() {
         scene.own_tick();
     }
     assert_eq!(replayed, [some.len(), largest.len()]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_fresh_takes_want_few_ticks_and_each_is_looked_at_a_few_times() {
+    const CHANGES: u64 = 1_000;
+    const EACH: u64 = 100;
+    let mut scene = Scene::new();
+    let (mut wanted, mut under_way) = (0, VecDeque::new());
+    for change in 1..=CHANGES {
+        for ask in (change - 1) * EACH..change * EACH {
+            let take = Take { round: 1, from: None, strict: false };
+            let order = Order::Take(channel(&ask.to_string()), take);
+            scene.holder.order(scene.edge, ask, order).expect("each is asked for once");
+        }
+        scene.holder.place_orders(|_, _| change);
+        // Redis and the ticks lag behind by some changes.
+        scene.holder.subscribed(change.saturating_sub(3));
+        under_way.push_back(scene.holder.wants_tick().then(|| scene.holder.next_tick()));
+        if under_way.len() > 2
+            && let Some(tick) = under_way.pop_front().flatten()
+        {
+            wanted += 1;
+            scene.holder.ticked(tick, Instant::now());
+            while scene.holder.wants_tick() {
+                wanted += 1;
+                let next = scene.holder.next_tick();
+                scene.holder.ticked(next, Instant::now());
+            }
+        }
+        scene.holder.ticked(Tick { incarnation: 3, counter: change }, Instant::now());
+        scene.notices();
+    }
+    assert!(wanted > CHANGES / 2 && wanted <= CHANGES, "{wanted} ticks were wanted");
+    let looks = scene.holder.looks;
+    assert!(looks >= CHANGES * EACH && looks <= 3 * CHANGES * EACH, "takes were looked at {looks} times");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_wanted_while_what_is_not_confirmed_was_ordered_after_what_redis_has_done() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.hold(2, "b");
+    assert!(!scene.holder.wants_tick());
+    scene.holder.subscribed(scene.changes);
+    assert!(scene.holder.wants_tick());
+    scene.holder.next_tick();
+    assert!(!scene.holder.wants_tick());
 }

@@ -1,0 +1,105 @@
+//! What edges ask for, and what they are answered.
+
+use super::{
+    super::{message::Notice, position::Tick},
+    Answer, Ask, AskKey, AskedTwice, EdgeKey, Held, Holder, Mode,
+};
+use crate::domain::Channel;
+
+impl Holder {
+    pub(super) fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) -> Result<(), AskedTwice> {
+        let Some(edge) = self.edges.get_mut(&key) else { return Ok(()) };
+        let is_another = |one: &&Ask| one.key.edge == key && one.key.ask != ask;
+        if self.channels.get(channel).is_some_and(|held| held.asks.iter().any(|one| is_another(&one))) {
+            return Err(AskedTwice);
+        }
+        // An ask stays with the channel for which it was made.
+        let known = edge.asks.entry(ask).or_insert_with(|| channel.clone());
+        if known != channel {
+            return Ok(());
+        }
+        let held = self.channels.entry(channel.clone()).or_insert_with(|| {
+            self.subscribe.push(channel.clone());
+            Held::default()
+        });
+        let is_take = matches!(mode, Mode::Waiting { .. });
+        let key = AskKey { edge: key, ask };
+        match held.asks.iter_mut().find(|one| one.key == key) {
+            Some(known) => known.mode = mode,
+            None => held.asks.push(Ask { key, mode }),
+        }
+        if is_take {
+            self.answer(channel);
+        } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
+            edge.confirm(ask, since);
+        }
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, key: EdgeKey, ask: u64) {
+        let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.release(ask)) else { return };
+        let Some(held) = self.channels.get_mut(&channel) else { return };
+        held.asks.retain(|one| one.key != AskKey { edge: key, ask });
+        if held.asks.is_empty() && held.abandoned.is_none() {
+            self.leave(channel);
+        }
+    }
+
+    pub(super) fn leave(&mut self, channel: Channel) {
+        let Some(held) = self.channels.remove(&channel) else { return };
+        if let Some(ordered) = held.ordered.filter(|_| held.since.is_none()) {
+            self.forget_unconfirmed(ordered, &channel);
+        }
+        self.waiting.remove(&channel);
+        self.unsubscribe.push(channel);
+    }
+
+    /// Answers what can be answered of the takes that wait for something on a channel.
+    pub(super) fn answer(&mut self, channel: &Channel) {
+        let Some(held) = self.channels.get_mut(channel) else { return };
+        let mut still_waiting = false;
+        for index in 0..held.asks.len() {
+            let Mode::Waiting { take, asked_at, own_tick } = held.asks[index].mode else { continue };
+            let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
+            #[cfg(test)]
+            {
+                self.looks += 1;
+            }
+            let AskKey { edge, ask } = held.asks[index].key;
+            let Some(edge) = self.edges.get_mut(&edge) else { continue };
+            if !edge.outlet.wants_more() {
+                edge.owed.insert(ask);
+                continue;
+            }
+            let mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
+                Answer::Wait => {
+                    // While the subscription does not count, only that it does can change anything.
+                    still_waiting |= held.since.is_some();
+                    // One that was sent since will do.
+                    self.tick_wanted |= held.since.is_some() && self.counter <= own_tick;
+                    continue;
+                }
+                Answer::Refuse(cause) => {
+                    // That it holds is news to who asked it for the first time.
+                    if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
+                        edge.outlet.put(Notice::Held { ask, since });
+                    }
+                    edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
+                    Mode::Holding
+                }
+                Answer::Begin { gap, from } => {
+                    if let Some(cause) = gap {
+                        edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
+                    }
+                    edge.begin(ask, take.round, from, held.count_since(self.ticks.last()))
+                }
+            };
+            held.asks[index].mode = mode;
+        }
+        if still_waiting {
+            self.waiting.insert(channel.clone());
+        } else {
+            self.waiting.remove(channel);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+use super::*;
+use crate::{
+    domain::{StreamRequest, Transport, Viewer, json, stream::FeedAccess},
+    hub::{SessionHandle, Subscription},
+    relay::{
+        door::{OpenLink, door},
+        message::{Notice, Order},
+        position::Tick,
+    },
+    telemetry::Metrics,
+    upstream::Sink,
+};
+
+struct Nobody;
+
+impl Sink for Nobody {
+    fn receive(&self, _channel: &str, _message: &str, _age: Duration) {}
+    fn lagged(&self, _messages: u64) {}
+    fn connected(&self) {}
+}
+
+/// A session that watches the channel `timeline:7`.
+fn watch(hub: &Hub) -> Arc<SessionHandle> {
+    let session = Arc::new(SessionHandle::new(Viewer::in_tests(7, "read:statuses"), Transport::WebSocket));
+    hub.join(&session);
+    let request = json::parse(r#"{"stream":"user"}"#).and_then(json::Value::object).unwrap();
+    let stream = StreamRequest::from_message(&request).resolve(&session.viewer).unwrap();
+    hub.subscribe(&session, &Arc::new(Subscription { stream, access: FeedAccess::OPEN }));
+    session
+}
+
+/// The ask and the round of the take of `timeline:7`.
+async fn take(link: &OpenLink) -> (u64, u32) {
+    loop {
+        for (ask, order) in link.orders.take(10).await {
+            if let Order::Take(channel, take) = order
+                && channel.as_str() == "timeline:7"
+            {
+                return (ask, take.round);
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_came_while_the_process_was_stopped_counts() {
+    // What is done first after the stop is left to chance.
+    for _ in 0..50 {
+        let (hub, (door, letters)) = (Arc::new(Hub::new(Arc::default())), door());
+        let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
+        let task = tokio::spawn(run(Arc::clone(&hub), edge, letters));
+        let link = door.open("a".parse().unwrap()).await.unwrap();
+        let tick = Tick { incarnation: 3, counter: 1 };
+        link.hear(vec![Notice::Tick(tick), Notice::Up]).await.unwrap();
+        let session = watch(&hub);
+        let (ask, round) = take(&link).await;
+        link.hear(vec![Notice::Held { ask, since: tick }, Notice::Taken { ask, round, count: 0 }]).await.unwrap();
+        // Stopped before it could read that.
+        tokio::time::advance(Duration::from_secs(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let orders = link.orders.take_now(10);
+        assert!(
+            orders
+                .iter()
+                .all(|(_, order)| !matches!(order, Order::Take(channel, _) if channel.as_str() == "timeline:7")),
+            "{orders:?}"
+        );
+        drop(session);
+        task.abort();
+    }
+}
