@@ -40,7 +40,7 @@ impl Holder {
         let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.release(ask)) else { return };
         let Some(held) = self.channels.get_mut(&channel) else { return };
         held.asks.retain(|one| one.key != AskKey { edge: key, ask });
-        if held.asks.is_empty() && held.abandoned.is_none() {
+        if held.asks.is_empty() && held.kept_since.is_none() {
             self.leave(channel);
         }
     }

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::domain::Channel;
 
+/// Ticks under way that are told apart by what they confirm. There are more only while none comes back.
+const MOST_UNDER_WAY: usize = 1_024;
+
 impl Holder {
     /// A tick arrived.
     pub(in super::super) fn ticked(&mut self, tick: Tick, now: Instant) {
@@ -23,6 +26,8 @@ impl Holder {
                 subscribed = Some(what);
             }
             if let Some(subscribed) = subscribed {
+                // Not before: that Redis has done it may be told before messages that came earlier.
+                self.left.arrived(subscribed);
                 self.confirm(subscribed, number, tick);
             }
             if self.echo.returned(tick.counter >= self.counter, now) && self.is_up {
@@ -102,7 +107,6 @@ impl Holder {
     /// Upstream is subscribed to everything that it was told up to this change.
     pub(in super::super) fn subscribed(&mut self, change: u64) {
         self.subscribed = self.subscribed.max(change);
-        self.left.retain(|_, left| *left > change);
     }
 
     /// There is a connection, and everything is subscribed on it.
@@ -147,7 +151,9 @@ impl Holder {
         self.counter += 1;
         self.echo.sent();
         self.tick_wanted = false;
-        if self.subscribed > 0 {
+        // The first one that is back confirms; and of too many, the last.
+        if self.under_way.back().map_or(0, |(_, subscribed)| *subscribed) < self.subscribed {
+            self.under_way.truncate(MOST_UNDER_WAY - 1);
             self.under_way.push_back((self.counter, self.subscribed));
         }
         Tick { incarnation: self.incarnation, counter: self.counter }

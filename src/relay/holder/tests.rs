@@ -1,3 +1,4 @@
+mod kept;
 mod many;
 mod mute;
 
@@ -168,8 +169,9 @@ async fn what_an_earlier_subscription_left_on_its_way_is_nobodys() {
     scene.take(2, "a", None, false);
     scene.event("a", "of the first subscription");
     scene.holder.subscribed(scene.changes);
-    scene.event("a", "of the second one");
+    scene.event("a", "of the first subscription, overtaken by the news of the second one");
     scene.own_tick();
+    scene.event("a", "of the second one");
     let messages = scene.notices().into_iter().filter_map(|notice| match notice {
         Notice::Replay { message, .. } | Notice::Event { message, .. } => Some(message.to_string()),
         _ => None,
