@@ -56,6 +56,8 @@ pub(super) struct Holder {
     /// Whether there is a connection on which everything is subscribed.
     is_up: bool,
     is_leaving: bool,
+    /// Whether another node can take over what it holds.
+    has_heir: bool,
     /// The last of its own ticks.
     counter: u64,
     /// Whether these come back.
@@ -106,6 +108,7 @@ impl Holder {
             edges_ever: 0,
             is_up: false,
             is_leaving: false,
+            has_heir: true,
             counter: 0,
             echo: Echo::default(),
             subscribed: 0,

@@ -74,10 +74,16 @@ impl Holding {
         Lane { holding: Arc::clone(self), key, filled }
     }
 
-    /// Tells every edge to take elsewhere, and waits until no other node asks for anything any more.
+    /// Tells every edge to take elsewhere, and waits until no other node asks for anything any more, or none is left
+    /// that would not leave too.
     pub(super) async fn leave(&self) {
         self.with(|holder, _| holder.leaving());
         self.left.notified().await;
+    }
+
+    /// Whether another node can take over what this one holds, as this node's edge knows.
+    pub(super) fn has_heir(&self, has_heir: bool) {
+        self.with(|holder, _| holder.has_heir(has_heir));
     }
 
     /// The channels that this node relays.

@@ -84,7 +84,7 @@ impl Member {
         self.holding.attach(upstream);
         let (door, letters) = door::door();
         let edge = Edge::new(sink, Arc::clone(&self.metrics));
-        lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), edge, letters));
+        lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), Arc::clone(&self.holding), edge, letters));
         lifecycle.spawn_lasting(
             "own link",
             router::own_link(self.config.node.clone(), Arc::clone(&self.holding), door.clone()),

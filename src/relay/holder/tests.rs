@@ -464,3 +464,14 @@ async fn the_age_of_what_is_replayed_is_that_at_which_it_is_sent() {
         assert_eq!(age.as_secs(), seconds);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_has_left_when_no_other_node_could_take_over() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.holder.leaving();
+    scene.holder.has_heir(false);
+    assert!(scene.holder.has_left());
+    scene.holder.has_heir(true);
+    assert!(!scene.holder.has_left());
+}
