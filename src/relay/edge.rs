@@ -369,6 +369,11 @@ impl Edge {
         self.metrics.relay.channels(self.channels.len(), at_risk);
     }
 
+    /// Whether there is a node that can hold channels and does not leave; this one is meant too, unless it leaves.
+    pub(super) fn has_heir(&self) -> bool {
+        self.links.values().any(|link| link.is_able() && !link.is_leaving)
+    }
+
     /// This process could not run for a while: whoever seems silent may have spoken.
     pub(super) fn has_slept(&mut self, now: Instant) {
         for link in self.links.values_mut() {

@@ -6,7 +6,8 @@
 mod asking;
 mod channel;
 mod connection;
-mod echo;
+mod kept;
+mod left;
 mod outlet;
 mod replay;
 mod report;
@@ -28,7 +29,8 @@ use super::{
 };
 use crate::domain::Channel;
 use channel::{Answer, Ask, AskKey, Held, Mode};
-use echo::Echo;
+use kept::Kept;
+use left::Left;
 pub(super) use outlet::{Outlet, OutletFull};
 
 /// A number for each link that was ever greeted.
@@ -50,12 +52,16 @@ pub(super) struct Holder {
     edges: HashMap<EdgeKey, Edge>,
     edges_ever: u64,
     /// Whether there is a connection on which everything is subscribed.
+    is_connected: bool,
+    /// Whether own ticks come back over it: without them nothing can be confirmed, and others are to hold.
     is_up: bool,
+    /// The seconds since one came back.
+    unanswered: u32,
     is_leaving: bool,
+    /// Whether another node can take over what it holds.
+    has_heir: bool,
     /// The last of its own ticks.
     counter: u64,
-    /// Whether these come back.
-    echo: Echo,
     /// The last change to what is subscribed that took effect.
     subscribed: u64,
     /// Own ticks under way, and what was subscribed when each was sent.
@@ -66,10 +72,8 @@ pub(super) struct Holder {
     tick_wanted: bool,
     /// Channels whose subscription counts, with takes that wait for what is still to come.
     waiting: HashSet<Channel>,
-    /// Channels without asks that are kept for edges which may come back, in the order of time.
-    abandoned: VecDeque<(Instant, Channel)>,
-    /// Channels that were left, and by which change that has not taken effect yet. What comes of them was under way.
-    left: HashMap<Channel, u64>,
+    kept: Kept,
+    left: Left,
     /// What upstream is to be told.
     subscribe: Vec<Channel>,
     unsubscribe: Vec<Channel>,
@@ -104,15 +108,17 @@ impl Holder {
             edges_ever: 0,
             is_up: false,
             is_leaving: false,
+            has_heir: true,
             counter: 0,
-            echo: Echo::default(),
+            is_connected: false,
+            unanswered: 0,
             subscribed: 0,
             under_way: VecDeque::new(),
             unconfirmed: BTreeMap::new(),
             tick_wanted: false,
             waiting: HashSet::new(),
-            abandoned: VecDeque::new(),
-            left: HashMap::new(),
+            kept: Kept::default(),
+            left: Left::default(),
             subscribe: Vec::new(),
             unsubscribe: Vec::new(),
             overrun: 0,
@@ -129,7 +135,7 @@ impl Holder {
         let mut outlet = Outlet::default();
         // The latest tick is where the link begins.
         outlet.put(Notice::Tick(self.ticks.latest().unwrap_or(Tick { incarnation: self.incarnation, counter: 0 })));
-        if self.is_able() {
+        if self.is_up {
             outlet.put(Notice::Up);
         }
         if self.is_leaving {
@@ -147,10 +153,9 @@ impl Holder {
         for (ask, channel) in edge.asks {
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.asks.retain(|one| one.key != AskKey { edge: key, ask });
-            // Whoever else asks: this edge may come back to its log.
-            held.abandoned = Some(now);
-            self.abandoned.push_back((now, channel));
+            self.keep(channel, now);
         }
+        self.abandon(now);
     }
 
     /// An edge asks for something.
@@ -179,7 +184,7 @@ impl Holder {
         subscribe.retain(|channel| self.channels.contains_key(channel));
         unsubscribe.retain(|channel| !self.channels.contains_key(channel));
         let number = change(subscribe.clone(), unsubscribe.clone());
-        self.left.extend(unsubscribe.into_iter().map(|channel| (channel, number)));
+        self.left.extend(unsubscribe, number);
         for channel in subscribe {
             if let Some(held) = self.channels.get_mut(&channel) {
                 held.ordered = Some(number);
@@ -191,7 +196,7 @@ impl Holder {
     /// A message arrived on a channel.
     pub(super) fn received(&mut self, channel: &str, message: &str, now: Instant) {
         let Some((channel, _)) = self.channels.get_key_value(channel) else { return };
-        if self.left.contains_key(channel) {
+        if self.left.contains(channel) {
             // Between an earlier subscription and the one that counts now, anything may be missing.
             return;
         }
@@ -223,19 +228,6 @@ impl Holder {
         self.is_leaving = true;
         for edge in self.edges.values_mut() {
             edge.outlet.put(Notice::Leaving);
-        }
-    }
-
-    fn abandon(&mut self, now: Instant) {
-        let linger = self.linger;
-        while let Some((since, channel)) = self.abandoned.pop_front_if(|(since, _)| now - *since > linger) {
-            let Some(held) = self.channels.get_mut(&channel).filter(|held| held.abandoned == Some(since)) else {
-                continue;
-            };
-            held.abandoned = None;
-            if held.asks.is_empty() {
-                self.leave(channel);
-            }
         }
     }
 

@@ -86,10 +86,16 @@ impl Holding {
         Lane { holding: Arc::clone(self), key, filled }
     }
 
-    /// Tells every edge to take elsewhere, and waits until no other node asks for anything any more.
+    /// Tells every edge to take elsewhere, and waits until no other node asks for anything any more, or none is left
+    /// that would not leave too.
     pub(super) async fn leave(&self) {
         self.with(|holder, _| holder.leaving());
         self.left.notified().await;
+    }
+
+    /// Whether another node can take over what this one holds, as this node's edge knows.
+    pub(super) fn has_heir(&self, has_heir: bool) {
+        self.with(|holder, _| holder.has_heir(has_heir));
     }
 
     /// The channels that this node relays.
@@ -116,7 +122,7 @@ impl Holding {
         let (mut reminder, mut has_failed) = (Reminder::default(), false);
         loop {
             tokio::select! {
-                _ = regularly.tick() => {}
+                _ = regularly.tick() => self.another_second(),
                 () = self.tick_wanted.notified() => tokio::time::sleep(SHORTEST_TICK).await,
             }
             let Some(upstream) = self.upstream.get() else { continue };
@@ -141,6 +147,15 @@ impl Holding {
         if reminder.is_due(reason) {
             let channel = self.tick_channel.as_str();
             tracing::warn!(reason, channel, "this node cannot publish its ticks; {IN_ITS_PLACE}");
+        }
+    }
+
+    fn another_second(&self) {
+        let mut falls_silent = false;
+        self.with(|holder, _| falls_silent = holder.another_second());
+        if falls_silent {
+            let channel = self.tick_channel.as_str();
+            tracing::warn!(channel, "the ticks of this node do not come back from redis; {IN_ITS_PLACE}");
         }
     }
 

@@ -99,7 +99,7 @@ impl Member {
         let (door, letters) = door::door();
         let edge = Edge::new(sink, Arc::clone(&self.metrics));
         let state = edge.state();
-        lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), edge, letters));
+        lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), Arc::clone(&self.holding), edge, letters));
         lifecycle.spawn_lasting(
             "own link",
             router::own_link(self.config.node.clone(), Arc::clone(&self.holding), door.clone()),

@@ -93,15 +93,15 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Takes note of a tick; its number, or `None` if it is known already.
+    /// Takes note of a tick; its number, or `None` if it is no later than the last one of its run: a message that was published
+    /// again, which cuts the channels at another place for those who did not see it the first time.
     pub(super) fn push(&mut self, tick: Tick, now: Instant) -> Option<u64> {
         let number = self.last() + 1;
-        if self.numbers.contains_key(&tick) {
+        if self.counters.get(&tick.incarnation).is_some_and(|last| tick.counter <= *last) {
             return None;
         }
         self.numbers.insert(tick, number);
-        let counter = self.counters.entry(tick.incarnation).or_default();
-        *counter = tick.counter.max(*counter);
+        self.counters.insert(tick.incarnation, tick.counter);
         self.seen.push_back((tick, now));
         let too_many = self.seen.len() > MOST_TICKS;
         while let Some((old, _)) = self.seen.pop_front_if(|(_, seen)| too_many || now - *seen > MEMORY) {
@@ -150,6 +150,8 @@ impl Ticks {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn tick(counter: u64) -> Tick {
@@ -170,9 +172,9 @@ mod tests {
         let mut ticks = Ticks::default();
         assert_eq!(ticks.last(), 0);
         assert_eq!(ticks.push(tick(5), Instant::now()), Some(1));
-        assert_eq!(ticks.push(tick(3), Instant::now()), Some(2));
-        assert_eq!(ticks.push(tick(5), Instant::now()), None);
-        assert_eq!((ticks.number(tick(5)), ticks.tick(2), ticks.latest()), (Some(1), Some(tick(3)), Some(tick(3))));
+        let other = Tick { incarnation: 3, counter: 2 };
+        assert_eq!(ticks.push(other, Instant::now()), Some(2));
+        assert_eq!((ticks.number(tick(5)), ticks.tick(2), ticks.latest()), (Some(1), Some(other), Some(other)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -185,5 +187,23 @@ mod tests {
             (ticks.number(tick(1)), ticks.tick(1), ticks.number(tick(2)), ticks.tick(2)),
             (None, None, Some(2), Some(tick(2)))
         );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_published_again_only_later_ticks_of_a_run_count(
+            published in prop::collection::vec((1_u64..4, 0_u64..9), 0..60),
+        ) {
+            let (mut ticks, mut last, now) = (Ticks::default(), HashMap::new(), Instant::now());
+            for (incarnation, counter) in published {
+                let is_later = last.get(&incarnation).is_none_or(|last| *last < counter);
+                let (tick, next) = (Tick { incarnation, counter }, ticks.last() + 1);
+                prop_assert_eq!(ticks.push(tick, now), is_later.then_some(next));
+                if is_later {
+                    last.insert(incarnation, counter);
+                    prop_assert_eq!((ticks.number(tick), ticks.tick(next)), (Some(next), Some(tick)));
+                }
+            }
+        }
     }
 }

@@ -31,12 +31,12 @@ const PORTION: usize = 256 * 1024;
 const ORDERS: usize = 1_000;
 
 /// Runs for ever.
-pub(super) async fn run(hub: Arc<Hub>, mut edge: Edge, mut letters: mpsc::Receiver<Letter>) {
+pub(super) async fn run(hub: Arc<Hub>, holding: Arc<Holding>, mut edge: Edge, mut letters: mpsc::Receiver<Letter>) {
     let mut interest = Plan::default();
     let (mut settle, mut review) = (tokio::time::interval(SETTLE), tokio::time::interval(REVIEW));
     settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
     review.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ran = Instant::now();
+    let (mut ran, mut had_heir) = (Instant::now(), true);
     loop {
         let due = tokio::select! {
             letter = letters.recv() => match letter {
@@ -62,6 +62,10 @@ pub(super) async fn run(hub: Arc<Hub>, mut edge: Edge, mut letters: mpsc::Receiv
             Due::Departure => edge.leave(&interest.departures(now, |channel| hub.is_watched(channel))),
             Due::Settle => edge.settle(now),
             Due::Review => edge.review(now),
+        }
+        let has_heir = edge.has_heir();
+        if has_heir != std::mem::replace(&mut had_heir, has_heir) {
+            holding.has_heir(has_heir);
         }
     }
 }

@@ -34,7 +34,8 @@ impl Edge {
     pub(in super::super) fn sourceless(&self) -> Vec<Channel> {
         let is_sourceless = |channel: &Channel| {
             let (interest, holders) = (&self.channels[channel], self.ring.holders(channel));
-            let refused = |node: &NodeId| interest.asked.iter().any(|one| one.node == *node && one.standing != Standing::Good);
+            let refused =
+                |node: &NodeId| interest.asked.iter().any(|one| one.node == *node && one.standing != Standing::Good);
             let may_be_asked = holders.iter().flat_map(|holders| std::iter::once(holders.owner).chain(holders.standby));
             matches!(interest.source, Source::None) && may_be_asked.into_iter().any(|node| !refused(node))
         };

@@ -30,7 +30,7 @@ impl Holder {
         }
         if is_take {
             self.answer(channel);
-        } else if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
+        } else if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
             edge.confirm(ask, since);
         }
         Ok(())
@@ -40,7 +40,7 @@ impl Holder {
         let Some(channel) = self.edges.get_mut(&key).and_then(|edge| edge.release(ask)) else { return };
         let Some(held) = self.channels.get_mut(&channel) else { return };
         held.asks.retain(|one| one.key != AskKey { edge: key, ask });
-        if held.asks.is_empty() && held.abandoned.is_none() {
+        if held.asks.is_empty() && held.kept_since.is_none() {
             self.leave(channel);
         }
     }
@@ -81,7 +81,7 @@ impl Holder {
                 }
                 Answer::Refuse(cause) => {
                     // That it holds is news to who asked it for the first time.
-                    if let Some(since) = held.since.and_then(|since| self.ticks.tick(since)) {
+                    if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
                         edge.outlet.put(Notice::Held { ask, since });
                     }
                     edge.outlet.put(Notice::Refused { ask, round: take.round, cause });

@@ -72,8 +72,8 @@ pub(super) struct Held {
     last: Option<u64>,
     /// The place of its last event that was evicted from the log.
     evicted: Option<Place>,
-    /// Since when nobody has asked for it.
-    pub abandoned: Option<Instant>,
+    /// When the last link ended over which it had been asked for, as long as the edge may come back.
+    pub kept_since: Option<Instant>,
 }
 
 impl Held {

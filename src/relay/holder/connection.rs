@@ -6,9 +6,15 @@ use tokio::time::Instant;
 
 use super::{
     super::{message::Notice, position::Tick},
-    Echo, Holder, Mode,
+    Holder, Mode,
 };
 use crate::domain::Channel;
+
+/// Ticks under way that are told apart by what they confirm. There are more only while none comes back.
+const MOST_UNDER_WAY: usize = 1_024;
+
+/// How many seconds it may take until an own tick comes back. A Redis that is silent for as long is given up by then.
+const UNANSWERED: u32 = 6;
 
 impl Holder {
     /// A tick arrived.
@@ -23,13 +29,14 @@ impl Holder {
                 subscribed = Some(what);
             }
             if let Some(subscribed) = subscribed {
+                // Not before: that Redis has done it may be told before messages that came earlier.
+                self.left.arrived(subscribed);
                 self.confirm(subscribed, number, tick);
             }
-            if self.echo.returned(tick.counter >= self.counter, now) && self.is_up {
-                self.recover();
+            self.unanswered = 0;
+            if self.is_connected && !self.is_up {
+                self.rise();
             }
-        } else if self.echo.heard_another(now) && self.is_up {
-            self.fall_silent();
         }
         for channel in std::mem::take(&mut self.waiting) {
             self.answer(&channel);
@@ -53,26 +60,27 @@ impl Holder {
         }
     }
 
-    /// Whether it holds channels that it is asked for from now on.
-    pub(super) fn is_able(&self) -> bool {
-        self.is_up && !self.echo.is_missing()
-    }
-
-    /// Its own ticks do not come back, so no subscription would ever count: others are to take its place. What it holds it
-    /// goes on holding, as its subscriptions are whole.
-    fn fall_silent(&mut self) {
-        tracing::warn!("no tick that this node published has come back for 3 seconds: others take its place");
-        self.stop_relaying();
-        self.tell(&Notice::Broken);
-    }
-
-    /// Its own ticks come back. What it has held all the time counts again at the edges, which have forgotten it.
-    fn recover(&mut self) {
-        tracing::info!("the ticks that this node publishes come back");
+    /// An own tick came back, so subscriptions can be confirmed. What it has held all the time, if it was able before, counts
+    /// again at the edges, which have forgotten it.
+    fn rise(&mut self) {
+        self.is_up = true;
         self.tell(&Notice::Up);
         for edge in self.edges.values_mut() {
             edge.owed.extend(edge.asks.keys());
         }
+    }
+
+    /// To be called each second, before the regular tick; whether this node has become unable. Without own ticks no
+    /// subscription would ever count: others are to take its place. What it holds it goes on holding, as its subscriptions
+    /// are whole.
+    pub(in super::super) fn another_second(&mut self) -> bool {
+        self.unanswered = self.unanswered.saturating_add(1);
+        if self.unanswered <= UNANSWERED || !std::mem::replace(&mut self.is_up, false) {
+            return false;
+        }
+        self.stop_relaying();
+        self.tell(&Notice::Broken);
+        true
     }
 
     fn tell(&mut self, notice: &Notice) {
@@ -102,19 +110,18 @@ impl Holder {
     /// Upstream is subscribed to everything that it was told up to this change.
     pub(in super::super) fn subscribed(&mut self, change: u64) {
         self.subscribed = self.subscribed.max(change);
-        self.left.retain(|_, left| *left > change);
     }
 
     /// There is a connection, and everything is subscribed on it.
     pub(in super::super) fn connected(&mut self) {
-        self.is_up = true;
-        self.tell(&Notice::Up);
+        self.is_connected = true;
+        // It shows whether this node can publish.
+        self.tick_wanted = true;
     }
 
     /// The connection to Redis ended: nothing of what follows continues what was before.
     pub(in super::super) fn broken(&mut self) {
-        self.is_up = false;
-        self.echo = Echo::default();
+        (self.is_connected, self.is_up) = (false, false);
         self.subscribed = 0;
         self.left.clear();
         self.void();
@@ -125,7 +132,7 @@ impl Holder {
     pub(in super::super) fn lagged(&mut self) {
         self.void();
         self.tell(&Notice::Broken);
-        if self.is_able() {
+        if self.is_up {
             self.tell(&Notice::Up);
         }
     }
@@ -145,9 +152,10 @@ impl Holder {
     /// The next tick to publish.
     pub(in super::super) fn next_tick(&mut self) -> Tick {
         self.counter += 1;
-        self.echo.sent();
         self.tick_wanted = false;
-        if self.subscribed > 0 {
+        // The first one that is back confirms; and of too many, the last.
+        if self.under_way.back().map_or(0, |(_, subscribed)| *subscribed) < self.subscribed {
+            self.under_way.truncate(MOST_UNDER_WAY - 1);
             self.under_way.push_back((self.counter, self.subscribed));
         }
         Tick { incarnation: self.incarnation, counter: self.counter }

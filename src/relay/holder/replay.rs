@@ -33,7 +33,7 @@ impl Holder {
             let Some(ask) = edge.owed.pop_first() else { return };
             let Some(channel) = edge.asks.get(&ask).cloned() else { continue };
             let since = self.channels.get(&channel).and_then(|held| held.since);
-            if let Some(since) = since.and_then(|since| self.ticks.tick(since)) {
+            if let Some(since) = since.and_then(|since| self.ticks.from(since)) {
                 edge.outlet.put(Notice::Held { ask, since });
             }
             self.answer(&channel);

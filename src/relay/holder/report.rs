@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{EdgeKey, Held, Holder, Mode};
+use super::{Edge, EdgeKey, Held, Holder, Mode};
 use crate::domain::Channel;
 
 impl Holder {
@@ -18,9 +18,15 @@ impl Holder {
         std::mem::take(&mut self.overrun)
     }
 
-    /// Whether it is leaving, and no other node asks for anything any more.
+    /// Whether another node can take over what this one holds, as far as is known.
+    pub(in super::super) fn has_heir(&mut self, has_heir: bool) {
+        self.has_heir = has_heir;
+    }
+
+    /// Whether it is leaving, and no other node asks for anything any more, or could take over what it asks for.
     pub(in super::super) fn has_left(&self) -> bool {
-        self.is_leaving && self.edges.values().all(|edge| edge.is_own || edge.asks.is_empty())
+        let is_idle = |edge: &Edge| edge.is_own || edge.asks.is_empty();
+        self.is_leaving && (!self.has_heir || self.edges.values().all(is_idle))
     }
 
     /// Whether more waits for an edge than may.

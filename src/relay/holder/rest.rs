@@ -13,7 +13,7 @@ impl Holder {
             let Self { waiting, unconfirmed, left, .. } = self;
             unrest.push(format!("waiting: {waiting:?}, unconfirmed: {unconfirmed:?}, left: {left:?}"));
         }
-        let is_sound = |held: &Held| held.since.is_some() && (held.abandoned.is_some() || !held.asks.is_empty());
+        let is_sound = |held: &Held| held.since.is_some() && (held.kept_since.is_some() || !held.asks.is_empty());
         unrest.extend(
             self.channels.iter().filter(|(_, held)| !is_sound(held)).map(|(name, held)| format!("{name}: {held:?}")),
         );

@@ -1,3 +1,4 @@
+mod kept;
 mod many;
 mod mute;
 
@@ -34,6 +35,8 @@ impl Scene {
     fn new() -> Self {
         let mut holder = Holder::new(OWN, limits());
         holder.connected();
+        let tick = holder.next_tick();
+        holder.ticked(tick, Instant::now());
         let (edge, _) = holder.greeted(false);
         let mut scene = Self { holder, edge, changes: 0, told: Vec::new() };
         scene.notices();
@@ -168,8 +171,9 @@ async fn what_an_earlier_subscription_left_on_its_way_is_nobodys() {
     scene.take(2, "a", None, false);
     scene.event("a", "of the first subscription");
     scene.holder.subscribed(scene.changes);
-    scene.event("a", "of the second one");
+    scene.event("a", "of the first subscription, overtaken by the news of the second one");
     scene.own_tick();
+    scene.event("a", "of the second one");
     let messages = scene.notices().into_iter().filter_map(|notice| match notice {
         Notice::Replay { message, .. } | Notice::Event { message, .. } => Some(message.to_string()),
         _ => None,
@@ -461,4 +465,15 @@ async fn the_age_of_what_is_replayed_is_that_at_which_it_is_sent() {
         let [Notice::Replay { age, .. }] = sent[..] else { panic!("{sent:?}") };
         assert_eq!(age.as_secs(), seconds);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_has_left_when_no_other_node_could_take_over() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.holder.leaving();
+    scene.holder.has_heir(false);
+    assert!(scene.holder.has_left());
+    scene.holder.has_heir(true);
+    assert!(!scene.holder.has_left());
 }

@@ -4,6 +4,7 @@ use crate::{
     hub::{SessionHandle, Subscription},
     relay::{
         door::{OpenLink, door},
+        log::Limits,
         message::{Notice, Order},
         position::Tick,
     },
@@ -17,6 +18,11 @@ impl Sink for Nobody {
     fn receive(&self, _channel: &str, _message: &str, _age: Duration) {}
     fn lagged(&self, _messages: u64) {}
     fn connected(&self) {}
+}
+
+fn holding() -> Arc<Holding> {
+    let limits = Limits { age: Duration::from_secs(60), bytes: 1024 * 1024 };
+    Arc::new(Holding::new(3, limits, Channel::named("ticks"), Arc::default()))
 }
 
 /// A session that watches the channel `timeline:7`.
@@ -48,7 +54,7 @@ async fn an_answer_that_came_while_the_process_was_stopped_counts() {
     for _ in 0..50 {
         let (hub, (door, letters)) = (Arc::new(Hub::new(Arc::default())), door());
         let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
-        let task = tokio::spawn(run(Arc::clone(&hub), edge, letters));
+        let task = tokio::spawn(run(Arc::clone(&hub), holding(), edge, letters));
         let link = door.open("a".parse().unwrap()).await.unwrap();
         let tick = Tick { incarnation: 3, counter: 1 };
         link.hear(vec![Notice::Tick(tick), Notice::Up]).await.unwrap();
@@ -68,4 +74,24 @@ async fn an_answer_that_came_while_the_process_was_stopped_counts() {
         drop(session);
         task.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_waits_for_nobody_when_all_nodes_leave() {
+    let (hub, (door, letters), holding) = (Arc::new(Hub::new(Arc::default())), door(), holding());
+    let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
+    let task = tokio::spawn(run(hub, Arc::clone(&holding), edge, letters));
+    let own = tokio::spawn(own_link("a".parse().unwrap(), Arc::clone(&holding), door.clone()));
+    let other = door.open("b".parse().unwrap()).await.unwrap();
+    other.hear(vec![Notice::Tick(Tick { incarnation: 4, counter: 1 }), Notice::Up]).await.unwrap();
+    let lane = holding.greeted(false);
+    lane.order(vec![(1, Order::Hold(Channel::named("timeline:7")))]).unwrap();
+    // Until all of that has been read.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let leaving = tokio::time::timeout(Duration::from_secs(1), holding.leave());
+    assert!(leaving.await.is_err(), "b can take over");
+    other.hear(vec![Notice::Leaving]).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(1), holding.leave()).await.expect("nobody takes over");
+    task.abort();
+    own.abort();
 }

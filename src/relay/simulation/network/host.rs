@@ -193,7 +193,7 @@ pub(super) async fn run(common: Arc<Common>, name: String, place: Place) -> turm
     let (hub, received) = (Arc::new(Hub::new(Arc::clone(&metrics))), Arc::<Received>::default());
     let edge = Edge::new(Arc::clone(&received) as Arc<dyn Sink>, Arc::clone(&metrics));
     let (door, letters) = door();
-    lifecycle.spawn_lasting("router", router::run(Arc::clone(&hub), edge, letters));
+    lifecycle.spawn_lasting("router", router::run(Arc::clone(&hub), Arc::clone(&holding), edge, letters));
     lifecycle.spawn_lasting("own link", router::own_link(config.node.clone(), Arc::clone(&holding), door.clone()));
     // Nothing else is found later.
     let (found, receiver) = watch::channel(Arc::clone(&common.found));
