@@ -24,6 +24,10 @@ impl Holder {
             edge.outlet.put(Notice::Tick(tick));
         }
         if tick.incarnation == self.incarnation {
+            self.unanswered = 0;
+            if self.is_connected && !self.is_up {
+                self.rise();
+            }
             let mut subscribed = None;
             while let Some((_, what)) = self.under_way.pop_front_if(|(counter, _)| *counter <= tick.counter) {
                 subscribed = Some(what);
@@ -32,10 +36,6 @@ impl Holder {
                 // Not before: that Redis has done it may be told before messages that came earlier.
                 self.left.arrived(subscribed);
                 self.confirm(subscribed, number, tick);
-            }
-            self.unanswered = 0;
-            if self.is_connected && !self.is_up {
-                self.rise();
             }
         }
         for channel in std::mem::take(&mut self.waiting) {
@@ -65,8 +65,10 @@ impl Holder {
     fn rise(&mut self) {
         self.is_up = true;
         self.tell(&Notice::Up);
-        for edge in self.edges.values_mut() {
-            edge.owed.extend(edge.asks.keys());
+        let (edges, channels) = (&mut self.edges, &self.channels);
+        for edge in edges.values_mut() {
+            let counts = |channel: &Channel| channels.get(channel).is_some_and(|held| held.since.is_some());
+            edge.owed.extend(edge.asks.iter().filter(|(_, channel)| counts(channel)).map(|(ask, _)| ask));
         }
     }
 

@@ -83,7 +83,7 @@ async fn the_largest_event_is_replayed_whatever_comes_meanwhile() {
     scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
     let mut replayed = Vec::new();
     while replayed.len() < 2 {
-        let notices = scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up");
+        let notices = scene.holder.take_notices(scene.edge, 65_536, Instant::now()).expect("the edge keeps up");
         replayed.extend(notices.into_iter().filter_map(|notice| match notice {
             Notice::Replay { message, .. } => Some(message.len()),
             _ => None,

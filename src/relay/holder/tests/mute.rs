@@ -66,7 +66,8 @@ async fn a_channel_that_has_been_held_for_hours_is_confirmed_to_whoever_asks_now
     scene.confirm();
     tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
     let tick = scene.own_tick();
+    (scene.edge, _) = scene.holder.greeted(false);
     scene.news();
-    scene.hold(2, "a");
-    assert_eq!(scene.news(), [Notice::Held { ask: 2, since: tick }]);
+    scene.hold(1, "a");
+    assert_eq!(scene.news(), [Notice::Held { ask: 1, since: tick }]);
 }
