@@ -227,7 +227,7 @@ impl World {
     }
 
     fn assert_at_rest(&self) {
-        assert_eq!(self.edge.unrest(&self.members()), [String::new(); 0]);
+        assert_eq!(self.edge.unrest(&self.members()), Vec::<String>::new());
         for (number, peer) in &self.peers {
             let done = |asked: &Asked| match asked {
                 Asked::Done { relays } => *relays,
