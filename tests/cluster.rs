@@ -14,6 +14,8 @@ mod change;
 mod crash;
 #[path = "cluster/load.rs"]
 mod load;
+#[path = "cluster/namespaces.rs"]
+mod namespaces;
 #[path = "cluster/partition.rs"]
 mod partition;
 #[path = "cluster/redis.rs"]
