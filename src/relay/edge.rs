@@ -34,8 +34,12 @@ use link::Link;
 /// A link over which no tick has come for so long is dead for channels that others hold.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// How long a lost link may take to be made again before it is accepted that what its node held is lost.
+/// How long a lost link may take to be made again, once somebody can be asked at all, before it is accepted that what its
+/// node held is lost. A node that was lost so long before a channel's source had no part in it.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// After so long no log has what a lost node missed.
+const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
 /// This node's edge.
 pub(super) struct Edge {
@@ -49,8 +53,10 @@ pub(super) struct Edge {
     channels: HashMap<Channel, Interest>,
     /// Channels of which not all is as it should be yet.
     unsettled: HashSet<Channel>,
-    /// When a link was lost last.
-    lost: Option<Instant>,
+    /// Nodes whose links were lost, and when, until they can hold channels again.
+    lost: HashMap<NodeId, Instant>,
+    /// Whether any node can hold channels, this one or another.
+    is_anybody_able: bool,
     /// Whether other nodes may be able to hold channels than before.
     is_stirred: bool,
 }
@@ -66,7 +72,8 @@ impl Edge {
             members: Vec::new(),
             channels: HashMap::new(),
             unsettled: HashSet::new(),
-            lost: None,
+            lost: HashMap::new(),
+            is_anybody_able: false,
             is_stirred: false,
         }
     }
@@ -85,7 +92,7 @@ impl Edge {
     /// A link is no more.
     pub(super) fn closed(&mut self, id: LinkId, now: Instant) {
         let Some(node) = self.nodes.remove(&id) else { return };
-        self.lost = Some(now);
+        self.lost.insert(node.clone(), now);
         self.lose(&node, Loss::Gone, now);
         self.links.remove(&node);
         self.metrics.relay.nodes(self.links.len());
@@ -259,6 +266,9 @@ impl Edge {
 
     /// Looks anew at which nodes can hold channels, and arranges everything if they are others than before.
     fn regard(&mut self, now: Instant) {
+        let links = &self.links;
+        self.lost.retain(|node, _| !links.get(node).is_some_and(Link::is_able));
+        self.is_anybody_able = links.values().any(Link::is_able);
         let members = self.able_nodes();
         if members == self.members {
             return;
@@ -299,12 +309,14 @@ impl Edge {
         };
         let asked = interest.regarded(&self.links, &self.members, now);
         let (source, has_position) = (&interest.source, interest.has_position());
-        let was_lost = self.lost.is_some_and(|lost| now.duration_since(lost) < GRACE);
-        // A link that is lost again and again is no reason to wait for ever.
-        let may_wait = was_lost && !interest.is_beginning(now) && !interest.is_lost_for(2 * GRACE, now);
+        let may_wait = !interest.is_beginning(now)
+            && (!self.is_anybody_able || may_come_back(&self.lost, interest, now) && !interest.has_waited(GRACE, now));
         let situation = Situation { owner, standby, asked: &asked, source, has_position, may_wait };
         for step in plan::plan(&situation) {
             interest.take_step(channel, step, &mut self.links, now);
+        }
+        if self.is_anybody_able {
+            interest.count_the_wait(now);
         }
         if interest.is_settled(owner, standby) {
             self.unsettled.remove(channel);
@@ -322,6 +334,7 @@ impl Edge {
 
     /// Looks for silent nodes, and forgets old refusals. To be called each second.
     pub(super) fn review(&mut self, now: Instant) {
+        self.lost.retain(|_, lost| now.duration_since(*lost) < FORGOTTEN);
         let late = |link: &Link| !link.is_silent && now.duration_since(link.heard) > SILENCE;
         let silent: Vec<NodeId> =
             self.links.iter().filter(|(_, link)| late(link)).map(|(node, _)| node.clone()).collect();
@@ -353,6 +366,12 @@ impl Edge {
             interest.give_time(now);
         }
     }
+}
+
+/// Whether a node is still lost that may have held a channel when its source was lost, and have it in its log.
+fn may_come_back(lost: &HashMap<NodeId, Instant>, interest: &Interest, now: Instant) -> bool {
+    let since = interest.lost().unwrap_or(now);
+    lost.values().any(|lost| since.saturating_duration_since(*lost) < GRACE)
 }
 
 /// Hands an event to the sessions. An event that nobody could foresee costs itself.

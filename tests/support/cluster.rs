@@ -63,7 +63,7 @@ impl ClusterOptions {
     /// unix sockets.
     pub fn on(mut self, network: &Rc<Network>) -> Self {
         self.network = Some(Rc::clone(network));
-        self.env("CLUSTER_SECRET", "nobody else is on this network")
+        self.env("CLUSTER_SECRET", "nobody-else-is-on-this-network")
     }
 
     /// Starts it and waits until all nodes know each other.

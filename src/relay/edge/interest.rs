@@ -57,6 +57,8 @@ pub(super) struct Interest {
     taken: Option<Instant>,
     /// Since when no source is live, if one was.
     lost: Option<Instant>,
+    /// Since when everybody who can be asked has refused, and others are waited for.
+    waiting: Option<Instant>,
 }
 
 /// A node that was asked for the channel.
@@ -84,6 +86,7 @@ impl Default for Interest {
             round: 0,
             taken: None,
             lost: None,
+            waiting: None,
         }
     }
 }
@@ -113,7 +116,7 @@ impl Interest {
         self.check = self.position.and_then(|position| position.check);
         self.source = Source::Live { node: node.clone() };
         (self.ticks, self.count) = (link.ticks, count);
-        (self.lost, self.beginning) = (None, None);
+        (self.lost, self.beginning, self.waiting) = (None, None, None);
         if let Some(asked) = self.asked_of(node) {
             asked.confirmed.get_or_insert((link.last_tick, now));
             asked.refused = None;
@@ -162,9 +165,21 @@ impl Interest {
         self.beginning.is_some_and(|beginning| now.duration_since(beginning) < MOMENT)
     }
 
-    /// Whether it has been without a live source for longer than this.
-    pub(super) fn is_lost_for(&self, time: Duration, now: Instant) -> bool {
-        self.lost.is_some_and(|lost| now.duration_since(lost) > time)
+    /// Since when no source is live, if one was.
+    pub(super) fn lost(&self) -> Option<Instant> {
+        self.lost
+    }
+
+    /// Takes note if there is nobody to take from though some can be asked: all of them have refused.
+    pub(super) fn count_the_wait(&mut self, now: Instant) {
+        if self.source == Source::None {
+            self.waiting.get_or_insert(now);
+        }
+    }
+
+    /// Whether others were waited for at least so long, since there is no live source.
+    pub(super) fn has_waited(&self, time: Duration, now: Instant) -> bool {
+        self.waiting.is_some_and(|waiting| now.duration_since(waiting) >= time)
     }
 
     /// How many of these nodes have confirmed.
