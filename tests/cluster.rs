@@ -24,6 +24,8 @@ mod redis;
 mod stopped;
 #[path = "cluster/strangers.rs"]
 mod strangers;
+#[path = "cluster/tls.rs"]
+mod tls;
 #[path = "cluster/undisturbed.rs"]
 mod undisturbed;
 #[path = "cluster/verdict.rs"]

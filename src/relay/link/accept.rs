@@ -18,6 +18,7 @@ use super::{
     },
     complaints::Complaints,
     greeting::{self, Introduction, Refusal},
+    mistrust,
     neighbours::{Neighbours, Seat},
     proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
     tls::Tls,
@@ -181,7 +182,7 @@ impl Host {
             Some(tls) => match tls.accept(wire).await {
                 Ok(wire) => wire,
                 Err(error) => {
-                    self.complain(peer, &format!("TLS: {error} (CLUSTER_TLS_CERT, CLUSTER_TLS_CA)"));
+                    self.complain(peer, &format!("TLS: {}", mistrust::explain(&error)));
                     return None;
                 }
             },

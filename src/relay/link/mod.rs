@@ -13,6 +13,7 @@ mod call;
 mod complaints;
 mod dial;
 mod greeting;
+mod mistrust;
 mod neighbours;
 mod proto;
 mod tls;
