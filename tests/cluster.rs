@@ -12,6 +12,8 @@ mod audience;
 mod change;
 #[path = "cluster/crash.rs"]
 mod crash;
+#[path = "cluster/known.rs"]
+mod known;
 #[path = "cluster/load.rs"]
 mod load;
 #[path = "cluster/namespaces.rs"]

@@ -348,9 +348,11 @@ impl Cluster {
         for (name, value) in &self.options.environment {
             options = options.env(name, value.as_str());
         }
-        let starting = change((self.options.each)(index, options)).begin();
-        // No connection of the new process is looked up before it is entered: the proxies run on this thread.
-        self.mesh.enter(starting.pid(), index);
+        let options = change((self.options.each)(index, options));
+        // No connection of the new process is looked up before it is entered.
+        let mut processes = self.mesh.processes.lock();
+        let starting = options.begin();
+        processes.push((starting.pid(), index));
         starting
     }
 
@@ -409,10 +411,6 @@ struct Mesh {
 impl Mesh {
     fn gate(&self, from: usize, to: usize) -> Gate {
         self.gates.lock().entry((from, to)).or_default().clone()
-    }
-
-    fn enter(&self, pid: u32, index: usize) {
-        self.processes.lock().push((pid, index));
     }
 
     /// Which node has opened a connection from a port to a proxy's; none if it is no node, or the connection is gone.
