@@ -2,19 +2,19 @@
 //! peers and one between each and Redis, so that any two can be parted.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::ExitStatus;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::database::Database;
 use super::eventually::eventually;
 use super::logs::LogLine;
+use super::mesh::Mesh;
 use super::network::Network;
 use super::process::free_port;
 use super::proxy::{Gate, Proxy};
@@ -348,12 +348,7 @@ impl Cluster {
         for (name, value) in &self.options.environment {
             options = options.env(name, value.as_str());
         }
-        let options = change((self.options.each)(index, options));
-        // No connection of the new process is looked up before it is entered.
-        let mut processes = self.mesh.processes.lock();
-        let starting = options.begin();
-        processes.push((starting.pid(), index));
-        starting
+        self.mesh.begin(change((self.options.each)(index, options)), index)
     }
 
     fn behind_proxies(&self, index: usize, options: ServerOptions) -> ServerOptions {
@@ -399,41 +394,4 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.keep_logs();
     }
-}
-
-/// The rules between any two nodes, and which process is which node.
-#[derive(Default)]
-struct Mesh {
-    gates: Mutex<HashMap<(usize, usize), Gate>>,
-    processes: Mutex<Vec<(u32, usize)>>,
-}
-
-impl Mesh {
-    fn gate(&self, from: usize, to: usize) -> Gate {
-        self.gates.lock().entry((from, to)).or_default().clone()
-    }
-
-    /// Which node has opened a connection from a port to a proxy's; none if it is no node, or the connection is gone.
-    fn who_dials(&self, from: u16, proxy: u16) -> Option<usize> {
-        let socket = format!("socket:[{}]", inode(from, proxy)?);
-        let owns = |pid: u32| {
-            let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-            files.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| target.to_string_lossy() == socket)
-        };
-        let processes = self.processes.lock().clone();
-        processes.into_iter().rev().find(|(pid, _)| owns(*pid)).map(|(_, index)| index)
-    }
-}
-
-/// The number under which the system knows the client's end of a connection on 127.0.0.1.
-fn inode(from: u16, to: u16) -> Option<String> {
-    let connections = fs::read_to_string("/proc/net/tcp").ok()?;
-    let address = |port: u16| format!("0100007F:{port:04X}");
-    let (from, to) = (address(from), address(to));
-    connections.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        // Number, local and remote address, state, queues, timers, retransmissions, user, time-out, inode.
-        (fields.get(1) == Some(&from.as_str()) && fields.get(2) == Some(&to.as_str()))
-            .then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
-    })
 }

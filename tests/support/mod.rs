@@ -40,7 +40,7 @@
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
 //! | `proxy` | [`Proxy`]: connections that fall silent, are cut or refused |
 //! | `network` | [`Network`]: hosts with a network of their own, where packets vanish |
-//! | `cluster` | [`Cluster`]: several servers that act as one, with proxies between them and before Redis |
+//! | `cluster`, `mesh` | [`Cluster`]: several servers that act as one, with proxies between them and before Redis |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
 //! | `stage`, `scene` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; [`Scene`]: the same with Alice |
 //! | `statuses` | [`status`], [`update`], [`event`](statuses::event): what Mastodon publishes |
@@ -59,6 +59,7 @@ pub mod http;
 pub mod installation;
 pub mod locks;
 pub mod logs;
+pub mod mesh;
 pub mod messages;
 pub mod monitor;
 pub mod network;
