@@ -12,12 +12,16 @@ mod audience;
 mod change;
 #[path = "cluster/crash.rs"]
 mod crash;
+#[path = "cluster/known.rs"]
+mod known;
 #[path = "cluster/leave.rs"]
 mod leave;
 #[path = "cluster/load.rs"]
 mod load;
 #[path = "cluster/mute.rs"]
 mod mute;
+#[path = "cluster/namespaces.rs"]
+mod namespaces;
 #[path = "cluster/partition.rs"]
 mod partition;
 #[path = "cluster/redis.rs"]
@@ -26,6 +30,8 @@ mod redis;
 mod stopped;
 #[path = "cluster/strangers.rs"]
 mod strangers;
+#[path = "cluster/tls.rs"]
+mod tls;
 #[path = "cluster/undisturbed.rs"]
 mod undisturbed;
 #[path = "cluster/verdict.rs"]

@@ -33,11 +33,15 @@ use sessions::Sessions;
 /// A link over which no tick has come for so long is dead for channels that others hold.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// How long a lost link may take to be made again before it is accepted that what its node held is lost.
+/// How long a lost link may take to be made again, once somebody can be asked at all, before it is accepted that what its
+/// node held is lost. A node that was lost so long before a channel's source had no part in it.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// When to look again at a channel while there is no node at all.
 const UNLINKED: Duration = Duration::from_secs(1);
+
+/// After so long no log has what a lost node missed.
+const FORGOTTEN: Duration = Duration::from_secs(3_600);
 
 /// This node's edge.
 pub(super) struct Edge {
@@ -51,9 +55,9 @@ pub(super) struct Edge {
     channels: HashMap<Channel, Interest>,
     /// Channels of which not all is as it should be yet, and when to look at them again at the latest.
     unsettled: HashMap<Channel, Instant>,
-    /// When a link was lost last.
-    lost: Option<Instant>,
-    /// Whether any node can hold channels.
+    /// Nodes whose links were lost, and when, until they can hold channels again.
+    lost: HashMap<NodeId, Instant>,
+    /// Whether any node can hold channels, this one or another.
     state: watch::Sender<LinkState>,
 }
 
@@ -68,7 +72,7 @@ impl Edge {
             members: Vec::new(),
             channels: HashMap::new(),
             unsettled: HashMap::new(),
-            lost: None,
+            lost: HashMap::new(),
             state: watch::Sender::new(nobody_holds()),
         }
     }
@@ -92,7 +96,7 @@ impl Edge {
     /// A link is no more.
     pub(super) fn closed(&mut self, id: LinkId, now: Instant) {
         let Some(node) = self.nodes.remove(&id) else { return };
-        self.lost = Some(now);
+        self.lost.insert(node.clone(), now);
         self.lose(&node, Loss::Gone, now);
         self.links.remove(&node);
         self.metrics.relay.nodes(self.links.len());
@@ -270,6 +274,8 @@ impl Edge {
 
     /// Looks anew at which nodes can hold channels, and arranges everything if they are others than before.
     fn regard(&mut self, now: Instant) {
+        let links = &self.links;
+        self.lost.retain(|node, _| !links.get(node).is_some_and(Link::is_able));
         let is_able = self.links.values().any(Link::is_able);
         self.state.send_if_modified(|state| {
             let differs = is_able != matches!(state, LinkState::Up);
@@ -322,12 +328,15 @@ impl Edge {
         }
         let asked = interest.regarded(&self.links, &self.members, now);
         let (source, has_position) = (&interest.source, interest.has_position());
-        let was_lost = self.lost.is_some_and(|lost| now.duration_since(lost) < GRACE);
-        // A link that is lost again and again is no reason to wait for ever.
-        let may_wait = was_lost && !interest.is_beginning(now) && !interest.is_lost_for(2 * GRACE, now);
+        let is_anybody_able = matches!(*self.state.borrow(), LinkState::Up);
+        let may_wait = !interest.is_beginning(now)
+            && (!is_anybody_able || may_come_back(&self.lost, interest, now) && !interest.has_waited(GRACE, now));
         let situation = Situation { owner, standby, asked: &asked, source, has_position, may_wait };
         for step in plan::plan(&situation) {
             interest.take_step(channel, step, &mut self.links, now);
+        }
+        if is_anybody_able {
+            interest.count_the_wait(now);
         }
         if interest.is_settled(owner, standby) {
             self.unsettled.remove(channel);
@@ -346,6 +355,7 @@ impl Edge {
 
     /// Looks for silent nodes, forgets old refusals, and tells of gaps. To be called each second.
     pub(super) fn review(&mut self, now: Instant) {
+        self.lost.retain(|_, lost| now.duration_since(*lost) < FORGOTTEN);
         let late = |link: &Link| !link.is_silent && now.duration_since(link.heard) > SILENCE;
         let silent: Vec<NodeId> =
             self.links.iter().filter(|(_, link)| late(link)).map(|(node, _)| node.clone()).collect();
@@ -388,6 +398,12 @@ impl Edge {
 fn nobody_holds() -> LinkState {
     let reason = "no node of the cluster gets events from redis and may publish ticks there".to_owned();
     LinkState::Down { since: std::time::Instant::now(), reason }
+}
+
+/// Whether a node is still lost that may have held a channel when its source was lost, and have it in its log.
+fn may_come_back(lost: &HashMap<NodeId, Instant>, interest: &Interest, now: Instant) -> bool {
+    let since = interest.lost().unwrap_or(now);
+    lost.values().any(|lost| since.saturating_duration_since(*lost) < GRACE)
 }
 
 #[cfg(test)]

@@ -32,8 +32,8 @@ struct Socket {
     node: usize,
     /// Indices of lists.
     channels: Vec<usize>,
-    /// When it subscribed, if that was during a load.
-    since: Option<Instant>,
+    /// When it subscribed, and when that was seen to work, if it was during a load.
+    since: Option<(Instant, Instant)>,
     seen: Arc<Mutex<Seen>>,
     reading: JoinHandle<()>,
 }
@@ -57,28 +57,43 @@ impl Audience {
         }
         let mut audience = Self { person, lists, sockets: Vec::new(), markers: Cell::new(0) };
         for node in nodes {
-            audience.join(cluster, *node, false).await;
+            audience.join(cluster, *node).await;
         }
         audience.sync(cluster).await;
         cluster.await_settled().await;
         audience
     }
 
-    /// Further clients watch all channels at a node; newcomers come during a load.
-    pub async fn join(&mut self, cluster: &Cluster, node: usize, are_newcomers: bool) {
-        let since = are_newcomers.then(Instant::now);
+    /// Further clients watch all channels at a node.
+    async fn join(&mut self, cluster: &Cluster, node: usize) {
         for first in 0..SOCKETS {
-            let channels: Vec<usize> = (first..self.lists.len()).step_by(SOCKETS).collect();
-            let mut ws = Ws::open(cluster.node(node), "/api/v1/streaming", &self.person.token).await;
-            for channel in &channels {
-                let list = self.lists[*channel].to_string();
-                ws.send_json(json!({"type": "subscribe", "stream": "list", "list": list})).await;
-            }
-            let seen = Seen { markers: vec![0; self.lists.len()], ..Seen::default() };
-            let seen = Arc::new(Mutex::new(seen));
-            let reading = tokio::spawn(read(ws, self.lists.clone(), Arc::clone(&seen)));
-            self.sockets.push(Socket { node, channels, since, seen, reading });
+            let channels = (first..self.lists.len()).step_by(SOCKETS).collect();
+            self.watch(cluster, node, channels).await;
         }
+    }
+
+    /// During a load one more client comes to each of these nodes, to a part of the channels; waits until they get what comes.
+    pub async fn newcomers(&mut self, cluster: &Cluster, nodes: &[usize]) {
+        let (since, before) = (Instant::now(), self.sockets.len());
+        for node in nodes {
+            let channels = (fastrand::usize(..SOCKETS)..self.lists.len()).step_by(SOCKETS - 1).collect();
+            self.watch(cluster, *node, channels).await;
+        }
+        self.sync(cluster).await;
+        let works = Instant::now();
+        self.sockets[before..].iter_mut().for_each(|socket| socket.since = Some((since, works)));
+    }
+
+    async fn watch(&mut self, cluster: &Cluster, node: usize, channels: Vec<usize>) {
+        let mut ws = Ws::open(cluster.node(node), "/api/v1/streaming", &self.person.token).await;
+        for channel in &channels {
+            let list = self.lists[*channel].to_string();
+            ws.send_json(json!({"type": "subscribe", "stream": "list", "list": list})).await;
+        }
+        let seen = Seen { markers: vec![0; self.lists.len()], ..Seen::default() };
+        let seen = Arc::new(Mutex::new(seen));
+        let reading = tokio::spawn(read(ws, self.lists.clone(), Arc::clone(&seen)));
+        self.sockets.push(Socket { node, channels, since: None, seen, reading });
     }
 
     /// The names of the channels at Redis.
@@ -142,7 +157,7 @@ impl Audience {
             Watched {
                 node: socket.node,
                 channels: socket.channels.clone(),
-                since: socket.since.map(|since| since - epoch),
+                since: socket.since.map(|(since, works)| (since - epoch, works - epoch)),
                 receipts: receipts.map(|(at, receipt)| Receipt { at: at - epoch, ..receipt }).collect(),
             }
         };

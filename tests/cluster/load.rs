@@ -23,35 +23,29 @@ pub const CHANNELS: usize = 200;
 pub struct Load {
     epoch: Instant,
     number: u32,
-    copies: usize,
+    copies: Vec<usize>,
     total: watch::Receiver<usize>,
     stop: Arc<AtomicBool>,
     publishing: JoinHandle<Vec<Vec<Published>>>,
 }
 
 impl Load {
-    /// Begins: so many events a second, on channels at random.
+    /// Begins: so many events a second, on channels at random. On every second channel they come in pairs: each one is
+    /// published twice in a row.
     pub fn begin(cluster: &Cluster, audience: &mut Audience, rate: usize) -> Self {
-        Self::begin_with(cluster, audience, rate, 1)
-    }
-
-    /// The same, with equal events in pairs: each one is published twice in a row.
-    pub fn begin_in_pairs(cluster: &Cluster, audience: &mut Audience, rate: usize) -> Self {
-        Self::begin_with(cluster, audience, rate, 2)
-    }
-
-    fn begin_with(cluster: &Cluster, audience: &mut Audience, rate: usize, copies: usize) -> Self {
         static LOADS: AtomicU32 = AtomicU32::new(1);
         audience.begin();
         let (epoch, number) = (Instant::now(), LOADS.fetch_add(1, Ordering::Relaxed));
         let (sender, total) = watch::channel(0);
         let stop = Arc::<AtomicBool>::default();
+        let channels = audience.channels();
+        let copies: Vec<usize> = (0..channels.len()).map(|channel| 1 + channel % 2).collect();
         let publisher = Publisher {
             number,
             epoch,
             rate,
-            copies,
-            channels: audience.channels(),
+            copies: copies.clone(),
+            channels,
             socket: cluster.redis.unix_socket(),
             total: sender,
             stop: Arc::clone(&stop),
@@ -71,9 +65,21 @@ impl Load {
         self.further((seconds * RATE as f64) as usize).await;
     }
 
+    /// Further clients come to these nodes, to a part of the channels, and a second passes.
+    pub async fn newcomers(&self, cluster: &Cluster, audience: &mut Audience, nodes: &[usize]) {
+        self.note("newcomers");
+        audience.newcomers(cluster, nodes).await;
+        self.seconds(1.0).await;
+    }
+
+    /// The time, as verdicts have it.
+    pub fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
     /// Prints what happens, with the time that other lines use.
     pub fn note(&self, what: &str) {
-        println!("  {:.3} s: {what}", self.epoch.elapsed().as_secs_f64());
+        println!("  {:.3} s: {what}", self.now().as_secs_f64());
     }
 
     /// Ends, waits until everything has come, and prints and returns what became of it.
@@ -93,7 +99,7 @@ struct Publisher {
     number: u32,
     epoch: Instant,
     rate: usize,
-    copies: usize,
+    copies: Vec<usize>,
     channels: Vec<String>,
     socket: std::path::PathBuf,
     total: watch::Sender<usize>,
@@ -111,8 +117,8 @@ impl Publisher {
             clock.tick().await;
             let due = (self.epoch.elapsed().as_secs_f64() * self.rate as f64) as usize;
             while total < due {
-                total += self.copies;
                 let channel = fastrand::usize(..self.channels.len());
+                total += self.copies[channel];
                 let event = self.one(&mut connection, channel, published[channel].len() + 1).await;
                 published[channel].push(event);
                 self.total.send_replace(total);
@@ -126,9 +132,9 @@ impl Publisher {
         let message = event("delete", format!("e {} {channel} {number}", self.number));
         let command = encode(&[b"PUBLISH", self.channels[channel].as_bytes(), message.as_bytes()]);
         let at = self.epoch.elapsed();
-        connection.send_encoded(&command.repeat(self.copies)).await.expect("redis takes it");
+        connection.send_encoded(&command.repeat(self.copies[channel])).await.expect("redis takes it");
         let mut receivers = i64::MAX;
-        for _ in 0..self.copies {
+        for _ in 0..self.copies[channel] {
             receivers = receivers.min(connection.reply().await.expect("redis answers").integer());
         }
         Published { at, receivers }

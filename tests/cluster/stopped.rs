@@ -4,14 +4,13 @@ use crate::support::*;
 use crate::{Audience, CHANNELS, Load, RATE, all_is_well, long, runs};
 
 /// How long a node stands still, in seconds: longer than it takes to be thought dead.
-fn pause() -> f64 {
-    if long() { 10.0 } else { 6.0 }
-}
+const PAUSE: f64 = 10.0;
 
 /// A node stands still and goes on; the clients are at these nodes. Returns what the test needs to look at.
 async fn stand_still(what: &str, cluster: &Cluster, stopped: usize, edges: &[usize], seconds: f64) -> crate::Verdict {
     let mut audience = Audience::gather(cluster, CHANNELS, edges).await;
     let load = Load::begin(cluster, &mut audience, RATE);
+    load.newcomers(cluster, &mut audience, edges).await;
     load.further(fastrand::usize(1..RATE)).await;
     cluster.pause(stopped);
     load.note(&format!("node {stopped} stands still"));
@@ -28,7 +27,7 @@ async fn an_owner_that_stands_still_and_goes_on_relays_nothing_twice() {
         let cluster = Cluster::start(3).await;
         let stopped = cluster.random_node();
         let edges = cluster.others(&[stopped]);
-        let verdict = stand_still(&format!("owner stopped, run {run}"), &cluster, stopped, &edges, pause()).await;
+        let verdict = stand_still(&format!("owner stopped, run {run}"), &cluster, stopped, &edges, PAUSE).await;
         all_is_well(&cluster, &verdict).await;
     }
 }
@@ -38,7 +37,7 @@ async fn the_clients_of_a_node_that_stands_still_get_everything_afterwards() {
     for run in 1..=runs() {
         let cluster = Cluster::start(3).await;
         let stopped = cluster.random_node();
-        let verdict = stand_still(&format!("edge stopped, run {run}"), &cluster, stopped, &[0, 1, 2], pause()).await;
+        let verdict = stand_still(&format!("edge stopped, run {run}"), &cluster, stopped, &[0, 1, 2], PAUSE).await;
         all_is_well(&cluster, &verdict).await;
     }
 }
@@ -58,5 +57,6 @@ async fn who_stands_still_for_longer_than_the_log_lasts_says_that_there_is_a_gap
     assert!(gaps > 0.0, "node {stopped} knows of no gap: {verdict}");
     cluster.await_formed().await;
     cluster.await_settled().await;
+    cluster.finds_no_mismatch().await;
     cluster.nobody_panicked();
 }

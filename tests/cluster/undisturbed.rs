@@ -9,12 +9,9 @@ use crate::{Audience, CHANNELS, Load, RATE};
 async fn a_node_alone_loses_and_doubles_nothing() {
     let cluster = Cluster::start(1).await;
     let mut audience = Audience::gather(&cluster, CHANNELS, &[0]).await;
-    for (pairs, what) in [(false, "one node"), (true, "one node, equal events in pairs")] {
-        let begin = if pairs { Load::begin_in_pairs } else { Load::begin };
-        let load = begin(&cluster, &mut audience, RATE);
-        load.seconds(2.0).await;
-        load.finish(&cluster, &audience, what).await.is_clean();
-    }
+    let load = Load::begin(&cluster, &mut audience, RATE);
+    load.seconds(2.0).await;
+    load.finish(&cluster, &audience, "one node").await.is_clean();
 }
 
 #[tokio::test]
@@ -47,8 +44,8 @@ async fn who_comes_during_a_load_gets_nothing_older_from_a_node_alone() {
     let mut audience = Audience::gather(&cluster, CHANNELS, &[0]).await;
     let load = Load::begin(&cluster, &mut audience, RATE);
     load.seconds(1.0).await;
-    audience.join(&cluster, 0, true).await;
-    load.seconds(2.0).await;
+    load.newcomers(&cluster, &mut audience, &[0]).await;
+    load.seconds(1.0).await;
     load.finish(&cluster, &audience, "newcomers at one node").await.is_clean();
 }
 

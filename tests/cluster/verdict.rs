@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::{self, Write as _};
+use std::ops::Range;
 use std::time::Duration;
 
 /// One event, by what it is known to the publisher. Times are since the beginning of the load.
@@ -26,8 +27,9 @@ pub struct Receipt {
 pub struct Watched {
     pub node: usize,
     pub channels: Vec<usize>,
-    /// For one that came during the load: when it asked. It must get nothing older, and from the first event on all.
-    pub since: Option<Duration>,
+    /// For one that came during the load: when it asked, and when its subscriptions were seen to work. It must get nothing
+    /// that is older than the first, and everything from the first event on, or from the second time on if that is earlier.
+    pub since: Option<(Duration, Duration)>,
     pub receipts: Vec<Receipt>,
 }
 
@@ -37,8 +39,8 @@ pub struct Facts {
     pub load: u32,
     /// For each channel.
     pub published: Vec<Vec<Published>>,
-    /// How often each event was published in a row.
-    pub copies: usize,
+    /// How often each event was published in a row, for each channel.
+    pub copies: Vec<usize>,
 }
 
 /// An event that did not come, came too often, or came when it must not.
@@ -66,6 +68,8 @@ pub struct Findings {
     pub longest: Duration,
     /// When that event was published.
     pub longest_at: Duration,
+    /// For each arrival, when the event was published and how long it took.
+    pub pauses: Vec<(Duration, Duration)>,
 }
 
 /// What is known of a load, by the nodes of the clients.
@@ -86,7 +90,7 @@ impl Facts {
 
     pub fn judge(&self, watchers: &[Watched]) -> Verdict {
         let mut verdict = Verdict {
-            events: self.published.iter().map(Vec::len).sum::<usize>() * self.copies,
+            events: self.published.iter().zip(&self.copies).map(|(events, copies)| events.len() * copies).sum(),
             nodes: BTreeMap::new(),
         };
         for watched in watchers {
@@ -112,16 +116,17 @@ impl Facts {
             *count += 1;
             let last = last.entry(channel).or_insert(0);
             first.entry(channel).or_insert(number);
-            if *count > self.copies {
+            if *count > self.copies[channel] {
                 findings.doubled.push(fault);
             } else if number < *last {
                 findings.disordered.push(fault);
             }
             *last = number.max(*last);
-            if watched.since.is_some_and(|since| published.at + ON_ITS_WAY < since) {
+            if watched.since.is_some_and(|(since, _)| published.at + ON_ITS_WAY < since) {
                 findings.stale.push(fault);
             }
             let pause = receipt.at.saturating_sub(published.at);
+            findings.pauses.push((published.at, pause));
             if pause > findings.longest {
                 (findings.longest, findings.longest_at) = (pause, published.at);
             }
@@ -130,13 +135,16 @@ impl Facts {
             let all = self.published[channel].len();
             let start = match watched.since {
                 None => 1,
-                Some(_) => first.get(&channel).copied().unwrap_or(all + 1),
+                Some((_, works)) => {
+                    let due = self.published[channel].partition_point(|event| event.at < works) + 1;
+                    first.get(&channel).copied().unwrap_or(due).min(due)
+                }
             };
             for number in start..=all {
                 let count = counts.get(&(channel, number)).copied().unwrap_or(0);
-                let missing = self.copies.saturating_sub(count);
+                let missing = self.copies[channel].saturating_sub(count);
                 // Of the first event that a newcomer got, it may have missed a copy.
-                let missing = if watched.since.is_some() && number == start { 0 } else { missing };
+                let missing = if watched.since.is_some() && Some(&number) == first.get(&channel) { 0 } else { missing };
                 findings.lost.extend((0..missing).map(|_| self.fault(watched.node, channel, number)));
             }
         }
@@ -154,6 +162,7 @@ impl Verdict {
             all.doubled.extend(&findings.doubled);
             all.disordered.extend(&findings.disordered);
             all.stale.extend(&findings.stale);
+            all.pauses.extend(&findings.pauses);
             if findings.longest > all.longest {
                 (all.longest, all.longest_at) = (findings.longest, findings.longest_at);
             }
@@ -190,6 +199,12 @@ impl Findings {
         times().max().unwrap_or_default() - times().min().unwrap_or_default()
     }
 
+    /// The longest time from publication until arrival, of what was published in a time.
+    pub fn longest_in(&self, time: Range<Duration>) -> Duration {
+        let pauses = self.pauses.iter().filter(|(at, _)| time.contains(at));
+        pauses.map(|(_, pause)| *pause).max().unwrap_or_default()
+    }
+
     /// The first faults of each kind, each on a line of its own.
     pub fn examples(&self) -> String {
         let mut text = String::new();
@@ -218,7 +233,7 @@ impl fmt::Display for Fault {
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { watchers, received, lost, doubled, disordered, stale, longest, longest_at } = self;
+        let Self { watchers, received, lost, doubled, disordered, stale, longest, longest_at, .. } = self;
         write!(f, "{watchers} watchers got {received}: lost {}, doubled {}", lost.len(), doubled.len())?;
         write!(f, ", out of order {}, stale {}", disordered.len(), stale.len())?;
         write!(f, ", longest {} ms (at {:.3} s)", longest.as_millis(), longest_at.as_secs_f64())
@@ -246,7 +261,7 @@ mod tests {
     /// One event a second on one channel.
     fn facts(events: u32, copies: usize) -> Facts {
         let published = (1..=events).map(|number| Published { at: SECOND * number, receivers: 2 }).collect();
-        Facts { load: 1, published: vec![published], copies }
+        Facts { load: 1, published: vec![published], copies: vec![copies] }
     }
 
     fn watched(numbers: &[usize]) -> Watched {
@@ -304,10 +319,12 @@ mod tests {
 
     #[test]
     fn who_came_later_gets_what_is_newer_without_holes() {
-        let newcomer = |numbers: &[usize]| Watched { since: Some(SECOND * 3), ..watched(numbers) };
+        let newcomer = |numbers: &[usize]| Watched { since: Some((SECOND * 3, SECOND * 5)), ..watched(numbers) };
         assert_eq!(found(&facts(5, 1), &newcomer(&[3, 4, 5])), nothing());
         assert_eq!(found(&facts(5, 1), &newcomer(&[4, 5])), nothing());
         assert_eq!(found(&facts(5, 1), &newcomer(&[3, 5])), [vec![4], vec![], vec![], vec![]]);
+        assert_eq!(found(&facts(6, 1), &newcomer(&[6])), [vec![5], vec![], vec![], vec![]]);
+        assert_eq!(found(&facts(6, 1), &newcomer(&[])), [vec![5, 6], vec![], vec![], vec![]]);
         assert_eq!(found(&facts(5, 1), &newcomer(&[2, 3, 4, 5])), [vec![], vec![], vec![], vec![2]]);
         assert_eq!(found(&facts(2, 2), &newcomer(&[2])), [vec![], vec![], vec![], vec![2]]);
     }
@@ -327,6 +344,9 @@ mod tests {
         late.receipts[2].at += SECOND;
         let all = facts(3, 1).judge(&[late]).everywhere();
         assert_eq!((all.longest, all.longest_at), (SECOND * 2, SECOND * 2));
+        assert_eq!(all.longest_in(SECOND * 2..SECOND * 3), SECOND * 2);
+        assert_eq!(all.longest_in(SECOND * 3..SECOND * 4), SECOND);
+        assert_eq!(all.longest_in(SECOND..SECOND * 2), Duration::ZERO);
     }
 
     #[test]

@@ -2,21 +2,24 @@
 //! peers and one between each and Redis, so that any two can be parted.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::ExitStatus;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use rustix::process::Signal;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::database::Database;
 use super::eventually::eventually;
 use super::logs::LogLine;
+use super::mesh::Mesh;
+use super::network::Network;
 use super::process::free_port;
 use super::proxy::{Gate, Proxy};
 use super::redis::Redis;
+use super::redis_options::RedisOptions;
 use super::resp::Reply;
 use super::server::Server;
 use super::server_options::{ServerOptions, Starting};
@@ -24,15 +27,23 @@ use super::server_options::{ServerOptions, Starting};
 /// The name that clusters have if they are given none.
 pub const DEFAULT_NAME: &str = "flodgatt";
 
+/// The port for peers of a node that is alone on its host.
+const PORT: u16 = 4500;
+
 /// How many clusters run at a time. Each is several processes under load; nodes that get no processor for seconds are taken
 /// for dead, and rightly so.
 static ROOM: Semaphore = Semaphore::const_new(2);
 
+/// What is special about single nodes, given their numbers.
+type Each = dyn Fn(usize, ServerOptions) -> ServerOptions;
+
 /// How a cluster is to be started.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ClusterOptions {
     nodes: usize,
     environment: BTreeMap<String, String>,
+    each: Rc<Each>,
+    network: Option<Rc<Network>>,
 }
 
 impl ClusterOptions {
@@ -42,10 +53,25 @@ impl ClusterOptions {
         self
     }
 
+    /// Sets what is special about single nodes, those added later too.
+    pub fn each(mut self, change: impl Fn(usize, ServerOptions) -> ServerOptions + 'static) -> Self {
+        self.each = Rc::new(change);
+        self
+    }
+
+    /// On hosts of a network of their own, with Redis in its hub. There are no proxies then, and clients and PostgreSQL use
+    /// unix sockets.
+    pub fn on(mut self, network: &Rc<Network>) -> Self {
+        self.network = Some(Rc::clone(network));
+        self.env("CLUSTER_SECRET", "nobody-else-is-on-this-network")
+    }
+
     /// Starts it and waits until all nodes know each other.
     pub async fn start(self) -> Cluster {
         let room = ROOM.acquire().await.expect("it is never closed");
-        let (redis, database) = (Redis::start().await, Database::create().await);
+        let place = self.network.as_ref().map(|network| network.hub().clone());
+        let redis = Redis::start_with(RedisOptions { place, ..RedisOptions::default() }).await;
+        let database = Database::create().await;
         let (mesh, nodes) = (Arc::new(Mesh::default()), self.nodes);
         let mut cluster =
             Cluster { redis, database, mesh, options: self, nodes: Vec::new(), seeds: Vec::new(), _room: room };
@@ -94,7 +120,7 @@ impl Cluster {
 
     /// To be modified and started. One node is no cluster: it is given no variable of a cluster.
     pub fn of(nodes: usize) -> ClusterOptions {
-        ClusterOptions { nodes, environment: BTreeMap::new() }
+        ClusterOptions { nodes, environment: BTreeMap::new(), each: Rc::new(|_, options| options), network: None }
     }
 
     /// A node, dead or alive.
@@ -266,12 +292,22 @@ impl Cluster {
         samples.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
-    /// Requires that no node that lives has counted a gap, nor anybody found something else at a position than was expected.
+    /// Requires that no node that lives has counted a gap, nor found something else at a position than was expected.
     pub async fn knows_of_no_gap(&self) {
         for index in self.live() {
-            let text = self.node(index).get("/metrics").await.text();
-            let gaps: Vec<&str> = text.lines().filter(|line| line.starts_with("flodgatt_relay_gaps_total{")).collect();
-            assert!(gaps.iter().all(|line| line.ends_with(" 0")), "node {index}: {gaps:?}");
+            let gaps = self.gaps(index).await;
+            assert!(gaps == 0.0, "node {index} has counted {gaps} gaps");
+        }
+        self.finds_no_mismatch().await;
+    }
+
+    /// Requires that no node that lives has found something else at a position than was expected.
+    pub async fn finds_no_mismatch(&self) {
+        for index in self.live() {
+            for name in ["flodgatt_relay_gaps_total", "flodgatt_relay_refusals_total"] {
+                let found = self.node(index).metric(name, &[("cause", "check_failed")]).await;
+                assert!(found == 0.0, "node {index}: {found} mismatches among {name}");
+            }
         }
     }
 
@@ -294,30 +330,49 @@ impl Cluster {
         };
         let (peers, redis) = (Proxy::choosing(port, choose).await, Proxy::to(self.redis.port()).await);
         if index < self.options.nodes {
-            self.seeds.push(format!("127.0.0.1:{}", peers.port()));
+            self.seeds.push(match &self.options.network {
+                Some(_) => format!("{}:{PORT}", Network::address(index)),
+                None => format!("127.0.0.1:{}", peers.port()),
+            });
         }
         self.nodes.push(Node { server: None, is_paused: Cell::new(false), port, peers, redis });
         index
     }
 
     fn begin(&self, index: usize, change: impl FnOnce(ServerOptions) -> ServerOptions) -> Starting {
-        let node = &self.nodes[index];
         let mut options = Server::options(&self.redis, &self.database);
-        options = options.env("REDIS_PORT", node.redis.port().to_string());
-        if self.is_clustered() {
-            options = options
-                .env("CLUSTER_BIND", format!("127.0.0.1:{}", node.port))
-                .env("CLUSTER_ADVERTISE", format!("127.0.0.1:{}", node.peers.port()))
-                .env("CLUSTER_PEERS", self.seeds.join(","))
-                .env("CLUSTER_NODE_ID", format!("node-{index}"));
-        }
+        options = match &self.options.network {
+            Some(network) => self.on_a_host(network, index, options),
+            None => self.behind_proxies(index, options),
+        };
         for (name, value) in &self.options.environment {
             options = options.env(name, value.as_str());
         }
-        let starting = change(options).begin();
-        // No connection of the new process is looked up before it is entered: the proxies run on this thread.
-        self.mesh.enter(starting.pid(), index);
-        starting
+        self.mesh.begin(change((self.options.each)(index, options)), index)
+    }
+
+    fn behind_proxies(&self, index: usize, options: ServerOptions) -> ServerOptions {
+        let node = &self.nodes[index];
+        let options = options.env("REDIS_PORT", node.redis.port().to_string());
+        if !self.is_clustered() {
+            return options;
+        }
+        options
+            .env("CLUSTER_BIND", format!("127.0.0.1:{}", node.port))
+            .env("CLUSTER_ADVERTISE", format!("127.0.0.1:{}", node.peers.port()))
+            .env("CLUSTER_PEERS", self.seeds.join(","))
+            .env("CLUSTER_NODE_ID", format!("node-{index}"))
+    }
+
+    fn on_a_host(&self, network: &Network, index: usize, options: ServerOptions) -> ServerOptions {
+        options
+            .at(network.host(index).clone())
+            .unix_socket()
+            .env("REDIS_HOST", Network::hub_address())
+            .env("DB_HOST", self.database.postgres().socket_folder().to_string_lossy())
+            .env("CLUSTER_BIND", format!("{}:{PORT}", Network::address(index)))
+            .env("CLUSTER_PEERS", self.seeds.join(","))
+            .env("CLUSTER_NODE_ID", format!("node-{index}"))
     }
 
     /// Writes the logs of all nodes to the folder that `FLODGATT_CLUSTER_LOGS` names, if it does.
@@ -339,45 +394,4 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.keep_logs();
     }
-}
-
-/// The rules between any two nodes, and which process is which node.
-#[derive(Default)]
-struct Mesh {
-    gates: Mutex<HashMap<(usize, usize), Gate>>,
-    processes: Mutex<Vec<(u32, usize)>>,
-}
-
-impl Mesh {
-    fn gate(&self, from: usize, to: usize) -> Gate {
-        self.gates.lock().entry((from, to)).or_default().clone()
-    }
-
-    fn enter(&self, pid: u32, index: usize) {
-        self.processes.lock().push((pid, index));
-    }
-
-    /// Which node has opened a connection from a port to a proxy's; none if it is no node, or the connection is gone.
-    fn who_dials(&self, from: u16, proxy: u16) -> Option<usize> {
-        let socket = format!("socket:[{}]", inode(from, proxy)?);
-        let owns = |pid: u32| {
-            let files = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-            files.filter_map(|file| fs::read_link(file.path()).ok()).any(|target| target.to_string_lossy() == socket)
-        };
-        let processes = self.processes.lock().clone();
-        processes.into_iter().rev().find(|(pid, _)| owns(*pid)).map(|(_, index)| index)
-    }
-}
-
-/// The number under which the system knows the client's end of a connection on 127.0.0.1.
-fn inode(from: u16, to: u16) -> Option<String> {
-    let connections = fs::read_to_string("/proc/net/tcp").ok()?;
-    let address = |port: u16| format!("0100007F:{port:04X}");
-    let (from, to) = (address(from), address(to));
-    connections.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        // Number, local and remote address, state, queues, timers, retransmissions, user, time-out, inode.
-        (fields.get(1) == Some(&from.as_str()) && fields.get(2) == Some(&to.as_str()))
-            .then(|| fields.get(9).map(|inode| (*inode).to_owned()))?
-    })
 }

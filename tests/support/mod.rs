@@ -39,7 +39,8 @@
 //! | `locks` | [`Lock`](locks::Lock): a table that nobody can read for a while, which makes look-ups slow |
 //! | `server`, `logs` | [`Server`]: the program, its environment, log, metrics, memory, end |
 //! | `proxy` | [`Proxy`]: connections that fall silent, are cut or refused |
-//! | `cluster` | [`Cluster`]: several servers that act as one, with proxies between them and before Redis |
+//! | `network` | [`Network`]: hosts with a network of their own, where packets vanish |
+//! | `cluster`, `mesh` | [`Cluster`]: several servers that act as one, with proxies between them and before Redis |
 //! | `http`, `sse`, `websocket`, `frames`, `wire` | clients, from convenient down to single bytes |
 //! | `stage`, `scene` | [`Stage`]: a server with all it needs, subscribed clients on [`Both`] transports; [`Scene`]: the same with Alice |
 //! | `statuses` | [`status`], [`update`], [`event`](statuses::event): what Mastodon publishes |
@@ -58,8 +59,10 @@ pub mod http;
 pub mod installation;
 pub mod locks;
 pub mod logs;
+pub mod mesh;
 pub mod messages;
 pub mod monitor;
+pub mod network;
 pub mod people;
 pub mod postgres;
 pub mod process;
@@ -84,6 +87,7 @@ pub use eventually::{eventually, eventually_within, within};
 pub use frames::Frame;
 pub use logs::LogLine;
 pub use messages::Message;
+pub use network::{Cable, Network};
 pub use people::{Account, Person};
 pub use postgres::Postgres;
 pub use proxy::{Gate, Proxy};

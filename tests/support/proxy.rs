@@ -87,16 +87,19 @@ impl Proxy {
         Self::choosing(target, |gate, _, _| gate.clone()).await
     }
 
-    /// With the rules that `choose` finds for a connection, given the proxy's own gate, its port and the client's port.
-    pub async fn choosing(target: u16, choose: impl Fn(&Gate, u16, u16) -> Gate + Send + 'static) -> Self {
+    /// With the rules that `choose` finds for a connection, given the proxy's own gate, its port and the client's port. It may
+    /// take its time, on a thread of its own.
+    pub async fn choosing(target: u16, choose: impl Fn(&Gate, u16, u16) -> Gate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let (gate, tasks) = (Gate::default(), Arc::<Mutex<Vec<_>>>::default());
         let accepting = tokio::spawn({
-            let (gate, tasks) = (gate.clone(), Arc::clone(&tasks));
+            let (gate, tasks, choose) = (gate.clone(), Arc::clone(&tasks), Arc::new(choose));
             async move {
                 while let Ok((client, from)) = listener.accept().await {
-                    let rules = choose(&gate, port, from.port()).0.subscribe();
+                    let (gate, choose) = (gate.clone(), Arc::clone(&choose));
+                    let chosen = tokio::task::spawn_blocking(move || choose(&gate, port, from.port()));
+                    let rules = chosen.await.expect("rules are chosen").0.subscribe();
                     let mut tasks = tasks.lock();
                     tasks.retain(|task: &JoinHandle<()>| !task.is_finished());
                     tasks.push(tokio::spawn(under(rules, client, target)));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::certificates;
+use super::network::Place;
 
 /// How a Redis is to be started.
 #[derive(Debug, Clone, Default)]
@@ -16,14 +17,22 @@ pub struct RedisOptions {
     pub replica_of: Option<u16>,
     /// Further arguments of `redis-server`.
     pub arguments: Vec<String>,
+    /// Where it is, if not on this machine's own network. It listens at all addresses there.
+    pub place: Option<Place>,
 }
 
 impl RedisOptions {
     /// The command that starts it.
     pub fn command(&self, folder: &Path, port: u16) -> Command {
         let port = port.to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--bind", "127.0.0.1", "-::1"]);
+        let mut command = match &self.place {
+            Some(place) => place.command("redis-server"),
+            None => Command::new("redis-server"),
+        };
+        match &self.place {
+            Some(_) => command.args(["--bind", "*", "--protected-mode", "no"]),
+            None => command.args(["--bind", "127.0.0.1", "-::1"]),
+        };
         command.args(["--save", "", "--appendonly", "no", "--dir"]);
         command.arg(folder).arg("--logfile").arg(folder.join("log"));
         command.arg("--unixsocket").arg(socket(folder));

@@ -6,6 +6,7 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use super::eventually::eventually;
 use super::logs::{LogLine, Logs};
+use super::network::Place;
 use super::process::{Folder, Process};
 use super::server::Server;
 
@@ -14,6 +15,7 @@ pub struct ServerOptions {
     environment: BTreeMap<String, String>,
     arguments: Vec<String>,
     folder: Option<PathBuf>,
+    place: Option<Place>,
     own_folder: Folder,
 }
 
@@ -24,6 +26,7 @@ impl ServerOptions {
             environment: BTreeMap::new(),
             arguments: Vec::new(),
             folder: None,
+            place: None,
             own_folder: Folder::new("server"),
         };
         let options =
@@ -64,6 +67,12 @@ impl ServerOptions {
         self
     }
 
+    /// Runs it on a network other than this machine's own.
+    pub fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
     /// Adds an argument to the command line.
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
@@ -94,7 +103,8 @@ impl ServerOptions {
     /// The command, with output to be read; where standard input comes from is left open.
     pub fn command(&self) -> Command {
         let folder = self.folder.as_deref();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flodgatt"));
+        let program = env!("CARGO_BIN_EXE_flodgatt");
+        let mut command = self.place.as_ref().map_or_else(|| Command::new(program), |place| place.command(program));
         command
             .args(&self.arguments)
             .env_clear()

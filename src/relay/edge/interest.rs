@@ -74,6 +74,8 @@ pub(super) struct Interest {
     lost: Option<Instant>,
     /// Why the last take that was given up was.
     given_up: Option<GapCause>,
+    /// Since when everybody who can be asked has refused or is late, and others are waited for.
+    waiting: Option<Instant>,
 }
 
 /// A node that was asked for the channel.
@@ -114,7 +116,8 @@ impl Interest {
         self.check = self.position.and_then(|position| position.check);
         self.source = Source::Live { node: node.clone() };
         (self.ticks, self.count) = (link.ticks, count);
-        (self.lost, self.beginning, self.given_up) = (None, None, None);
+        (self.lost, self.beginning) = (None, None);
+        (self.waiting, self.given_up) = (None, None);
         if let Some(asked) = self.asked_of(node) {
             asked.confirmed.get_or_insert((link.last_tick, now));
             asked.standing = Standing::Good;
@@ -198,9 +201,24 @@ impl Interest {
         self.beginning.is_some_and(|beginning| now.duration_since(beginning) < MOMENT)
     }
 
-    /// Whether it has been without a live source for longer than this.
-    pub(super) fn is_lost_for(&self, time: Duration, now: Instant) -> bool {
-        self.lost.is_some_and(|lost| now.duration_since(lost) > time)
+    /// Since when no source is live, if one was.
+    pub(super) fn lost(&self) -> Option<Instant> {
+        self.lost
+    }
+
+    /// Takes note if there is nobody to take from though some can be asked, as all of them have refused, or nobody but those
+    /// who did not answer before.
+    pub(super) fn count_the_wait(&mut self, now: Instant) {
+        let is_late =
+            |node: &NodeId| self.asked.iter().any(|asked| asked.node == *node && asked.standing == Standing::Late);
+        if self.source == Source::None || matches!(&self.source, Source::Taking { node, .. } if is_late(node)) {
+            self.waiting.get_or_insert(now);
+        }
+    }
+
+    /// Whether others were waited for at least so long, since there is no live source.
+    pub(super) fn has_waited(&self, time: Duration, now: Instant) -> bool {
+        self.waiting.is_some_and(|waiting| now.duration_since(waiting) >= time)
     }
 
     /// How many of these nodes have confirmed.

@@ -20,6 +20,7 @@ use super::{
     },
     asked::Asked,
     greeting::{self, Introduction, Refusal},
+    mistrust,
     neighbours::{Neighbours, Seat},
     proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
     tls::Tls,
@@ -180,7 +181,7 @@ impl Host {
             Some(tls) => match tls.accept(wire).await {
                 Ok(wire) => wire,
                 Err(error) => {
-                    self.complain(peer, &format!("TLS: {error} (CLUSTER_TLS_CERT, CLUSTER_TLS_CA)"));
+                    self.complain(peer, &format!("TLS: {}", mistrust::explain(&error)));
                     return None;
                 }
             },

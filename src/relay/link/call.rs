@@ -18,6 +18,7 @@ use super::{
     },
     asked::Asked,
     greeting::{self, Introduction, Refusal},
+    mistrust::{self, Told},
     neighbours::{Clash, Neighbours, Seat},
     proto::{self, edge_message, holder_message, relay_client::RelayClient},
     tls::Tls,
@@ -98,10 +99,18 @@ impl Caller {
     /// Connects to an address, where a node known by this host should be, and greets.
     pub(super) async fn dial(&self, address: SocketAddr, host: Option<&str>) -> Result<Answered, Failure> {
         let (tasks, heard, stop) = (Tasks::new(), Heard::now(), CancellationToken::new());
-        let wire = timeout(CONNECT_WITHIN, self.connect(address, host, heard.clone())).await.map_err(late)??;
-        let (out, holder) = timeout(ANSWER_WITHIN, self.call(wire, &tasks)).await.map_err(late)??;
-        let mut holder = holder;
-        let mut introduction = timeout(ANSWER_WITHIN, answer(&mut holder)).await.map_err(late)??;
+        let told = Told::default();
+        let wire = self.connect(address, host, heard.clone(), told.clone());
+        let wire = timeout(CONNECT_WITHIN, wire).await.map_err(late)??;
+        let answered = async {
+            let (out, mut holder) = timeout(ANSWER_WITHIN, self.call(wire, &tasks)).await.map_err(late)??;
+            let introduction = timeout(ANSWER_WITHIN, answer(&mut holder)).await.map_err(late)??;
+            Ok((out, holder, introduction))
+        };
+        let (out, holder, mut introduction) = answered.await.map_err(|failure| match told.get() {
+            Some(text) => Failure::Refused(format!("TLS: {text}")),
+            None => failure,
+        })?;
         introduction.sender.address = introduction.sender.address.or_else(|| reachable(address));
         let (node, version) = (introduction.sender.node.clone(), introduction.version.clone());
         let seat = self.neighbours.claim(introduction, heard, stop.clone()).map_err(|clash| match clash {
@@ -112,13 +121,19 @@ impl Caller {
         Ok(Answered { seat, node, version, out, holder, stop, _tasks: tasks })
     }
 
-    async fn connect(&self, address: SocketAddr, host: Option<&str>, heard: Heard) -> Result<Box<dyn Wire>, Failure> {
+    async fn connect(
+        &self,
+        address: SocketAddr,
+        host: Option<&str>,
+        heard: Heard,
+        told: Told,
+    ) -> Result<Box<dyn Wire>, Failure> {
         let unreachable = |error: io::Error| Failure::Unreachable(error.to_string());
         let wire = Attentive::new(self.connector.connect(address).await.map_err(unreachable)?, heard);
         let Some(tls) = &self.tls else { return Ok(Box::new(wire)) };
-        tls.connect(wire, host).await.map_err(|error| match error.kind() {
+        tls.connect(wire, host, told).await.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::Other => {
-                Failure::Refused(format!("TLS: {error} (CLUSTER_TLS_CA here, CLUSTER_TLS_CERT there)"))
+                Failure::Refused(format!("TLS: {}", mistrust::explain(&error)))
             }
             _ => unreachable(error),
         })

@@ -30,7 +30,7 @@ const REVIEW: Duration = Duration::from_secs(5);
 
 /// The pause after a first failure, and after many.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The pause after a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);

@@ -13,6 +13,7 @@ mod asked;
 mod call;
 mod dial;
 mod greeting;
+mod mistrust;
 mod neighbours;
 mod probe;
 mod proto;

@@ -4,7 +4,8 @@ use std::{fs, io, path::Path, sync::Arc, time::SystemTime};
 
 use parking_lot::Mutex;
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, ServerConfig, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -12,11 +13,17 @@ use rustls::{
     },
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
-    server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier},
+    server::{
+        NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::transport::{Attentive, Wire};
+use super::{
+    mistrust::{Listening, Told},
+    transport::{Attentive, Wire},
+};
 use crate::cluster::TlsFiles;
 
 /// Why the certificates cannot be used.
@@ -56,7 +63,7 @@ impl Tls {
     pub(super) fn load<'a>(files: &TlsFiles, hosts: impl Iterator<Item = &'a str>) -> Result<Self, TlsError> {
         let mut names: Vec<_> = hosts.filter_map(server_name).collect();
         names.dedup();
-        let state = Mutex::new(State { stamp: stamp(files), loaded: Arc::new(Loaded::read(files)?) });
+        let state = Mutex::new(State { stamp: stamp(files), loaded: Arc::new(Loaded::read(files, &names)?) });
         Ok(Self { files: files.clone(), hosts: names, state })
     }
 
@@ -77,7 +84,7 @@ impl Tls {
         let mut state = self.state.lock();
         if state.stamp != stamp {
             state.stamp = stamp;
-            match Loaded::read(&self.files) {
+            match Loaded::read(&self.files, &self.hosts) {
                 Ok(loaded) => {
                     state.loaded = Arc::new(loaded);
                     tracing::info!("read the certificates for links to other nodes again, as the files have changed");
@@ -90,27 +97,22 @@ impl Tls {
         Arc::clone(&state.loaded)
     }
 
-    /// Connects to the node known by this host, or by any, if it is not one that was configured.
-    pub(super) async fn connect(&self, wire: Attentive, host: Option<&str>) -> io::Result<Box<dyn Wire>> {
+    /// Connects to the node known by this host, or by any, if it is not one that was configured. What that says later about
+    /// the certificate of this node is told.
+    pub(super) async fn connect(&self, wire: Attentive, host: Option<&str>, told: Told) -> io::Result<Box<dyn Wire>> {
         let names = host.map_or_else(|| self.hosts.clone(), |host| server_name(host).into_iter().collect());
         let Some(first) = names.first().cloned() else {
             return Err(io::Error::other("CLUSTER_PEERS has no name for which a certificate could be valid"));
         };
         let config = self.current().client(names).map_err(io::Error::other)?;
-        Ok(Box::new(TlsConnector::from(Arc::new(config)).connect(first, wire).await?))
+        let stream = TlsConnector::from(Arc::new(config)).connect(first, wire).await?;
+        Ok(Box::new(Listening::new(Box::new(stream), told)))
     }
 
     /// Lets a node in that has a certificate for one of the hosts.
     pub(super) async fn accept(&self, wire: Attentive) -> io::Result<Box<dyn Wire>> {
         let acceptor = TlsAcceptor::from(Arc::clone(&self.current().server));
-        let stream = acceptor.accept(wire).await?;
-        let certificates = stream.get_ref().1.peer_certificates().unwrap_or_default();
-        let certificate = certificates.first().ok_or_else(|| io::Error::other("there is no certificate"))?;
-        let parsed = ParsedCertificate::try_from(certificate).map_err(io::Error::other)?;
-        if !self.hosts.iter().any(|host| verify_server_name(&parsed, host).is_ok()) {
-            return Err(io::Error::other("the certificate is not valid for any host in this node's CLUSTER_PEERS"));
-        }
-        Ok(Box::new(stream))
+        Ok(Box::new(acceptor.accept(wire).await?))
     }
 }
 
@@ -142,7 +144,7 @@ fn stamp(files: &TlsFiles) -> Stamp {
 }
 
 impl Loaded {
-    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+    fn read(files: &TlsFiles, hosts: &[ServerName<'static>]) -> Result<Self, TlsError> {
         let problem = |variable, path: &Path, problem: String| TlsError { variable, path: path.to_owned(), problem };
         let chain = certificates("CLUSTER_TLS_CERT", &files.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&files.key)
@@ -161,7 +163,7 @@ impl Loaded {
         let mut server = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("the provider knows the protocols")
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::new(Peers { hosts: hosts.to_vec(), verifier }))
             .with_single_cert(chain.clone(), key.clone_key())
             .map_err(|error| problem("CLUSTER_TLS_KEY", &files.key, format!("with CLUSTER_TLS_CERT: {error}")))?;
         server.alpn_protocols = vec![b"h2".to_vec()];
@@ -216,6 +218,59 @@ fn describe(error: &rustls::pki_types::pem::Error) -> String {
         rustls::pki_types::pem::Error::Io(error) => error.to_string(),
         rustls::pki_types::pem::Error::NoItemsFound => "there is nothing of this kind in this file (PEM)".to_owned(),
         error => format!("{error:?}"),
+    }
+}
+
+/// Lets those connect whose certificates are of the authorities and valid for one of the hosts.
+#[derive(Debug)]
+struct Peers {
+    hosts: Vec<ServerName<'static>>,
+    verifier: Arc<dyn ClientCertVerifier>,
+}
+
+impl ClientCertVerifier for Peers {
+    fn verify_client_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let verified = self.verifier.verify_client_cert(certificate, intermediates, now)?;
+        let parsed = ParsedCertificate::try_from(certificate)?;
+        let mut problem = Error::InvalidCertificate(CertificateError::NotValidForName);
+        for host in &self.hosts {
+            match verify_server_name(&parsed, host) {
+                Ok(()) => return Ok(verified),
+                Err(error) => problem = error,
+            }
+        }
+        Err(problem)
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.verifier.root_hint_subjects()
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
     }
 }
 

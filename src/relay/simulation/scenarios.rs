@@ -207,6 +207,28 @@ fn a_standbys_lost_redis_just_before_the_owners_death_makes_no_gap_unsaid() {
 }
 
 #[test]
+fn a_node_cut_off_from_everything_gets_everything_once_afterwards() {
+    with_seeds(|seed| {
+        let mut world = cluster(seed, 3);
+        world.parted = vec![(0, 1), (0, 2)];
+        world.cut(0);
+        world.run(seconds(5));
+        a_moment(&mut world, 10_000);
+        // Redis answers earlier than the others are found again, or the other way round.
+        if world.random.bool() {
+            world.restore(0);
+            a_moment(&mut world, 4_000);
+            world.parted.clear();
+        } else {
+            world.parted.clear();
+            a_moment(&mut world, 4_000);
+            world.restore(0);
+        }
+        assert_nothing_missing(world);
+    });
+}
+
+#[test]
 fn a_node_cut_off_from_its_peers_misses_only_what_it_says() {
     with_seeds(|seed| {
         let mut world = cluster(seed, 3);

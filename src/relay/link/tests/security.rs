@@ -117,11 +117,14 @@ async fn nodes_with_good_certificates_are_linked_in_both_directions() {
 async fn a_holder_whose_certificate_is_for_another_host_or_by_another_authority_gets_no_link() {
     let (folder, ca, stranger) = (Folder::new(), authority(), authority());
     let a = Node::start(with_tls("a", write(&folder.0, "a", "nodes.example", &ca, &ca.pem()))).await;
-    for (node, host, issuer) in [("b", "elsewhere.example", &ca), ("c", "nodes.example", &stranger)] {
+    let other_host = "its certificate is not valid for nodes.example, but for elsewhere.example";
+    let other_issuer = "its certificate is signed by nobody in CLUSTER_TLS_CA here";
+    let cases = [("b", "elsewhere.example", &ca, other_host), ("c", "nodes.example", &stranger, other_issuer)];
+    for (node, host, issuer, words) in cases {
         let (log, _logging) = Log::start();
         let other = Node::start(with_tls(node, write(&folder.0, node, host, issuer, &ca.pem()))).await;
         a.finds_as("nodes.example", &[other.address]);
-        log.says(&["WARN", "no link to a node", "CLUSTER_TLS_CA"]).await;
+        log.says(&["WARN", "no link to a node", words]).await;
         assert!(a.linked.borrow().is_empty());
     }
 }
@@ -134,9 +137,30 @@ async fn an_edge_whose_certificate_is_for_another_host_or_by_another_authority_i
         let (log, _logging) = Log::start();
         let other = Node::start(with_tls(node, write(&folder.0, node, host, issuer, &ca.pem()))).await;
         other.finds_as("nodes.example", &[b.address]);
-        log.says(&["WARN", "CLUSTER_BIND is of no use", "TLS"]).await;
+        log.says(&["WARN", "CLUSTER_BIND is of no use", "TLS: its certificate"]).await;
+        // The node itself is told as well.
+        log.says(&["WARN", "no link to a node", "this node's certificate"]).await;
         assert!(other.linked.borrow().is_empty() && b.linked.borrow().is_empty());
     }
+}
+
+/// It is the same at each attempt, however long ago the certificate has expired by then: else it would be logged each time.
+#[tokio::test]
+async fn an_expired_certificate_is_told_once() {
+    let (log, _logging) = Log::start();
+    let (folder, ca) = (Folder::new(), authority());
+    let a = Node::start(with_tls("a", write(&folder.0, "a", "nodes.example", &ca, &ca.pem()))).await;
+    let expired = write(&folder.0, "b", "nodes.example", &ca, &ca.pem());
+    let (key, mut params) =
+        (KeyPair::generate().unwrap(), CertificateParams::new(["nodes.example".to_owned()]).unwrap());
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    fs::write(&expired.certificate, params.signed_by(&key, &ca).unwrap().pem()).unwrap();
+    fs::write(&expired.key, key.serialize_pem()).unwrap();
+    let b = Node::start(with_tls("b", expired)).await;
+    a.finds_as("nodes.example", &[b.address]);
+    a.has_closed("refused", 2).await;
+    assert_eq!(log.count(&["WARN", "no link to a node", "TLS: its certificate has expired"]), 1);
+    assert!(a.linked.borrow().is_empty() && b.linked.borrow().is_empty());
 }
 
 #[tokio::test]
@@ -146,7 +170,7 @@ async fn who_speaks_without_tls_is_not_let_in() {
     let b = Node::start(with_tls("b", write(&folder.0, "b", "nodes.example", &ca, &ca.pem()))).await;
     let a = Node::start(plan("a")).await;
     a.finds(&[b.address]);
-    log.says(&["WARN", "CLUSTER_BIND is of no use", "TLS"]).await;
+    log.says(&["WARN", "CLUSTER_BIND is of no use", "it does not speak TLS"]).await;
     assert!(a.linked.borrow().is_empty());
 }
 

@@ -242,8 +242,8 @@ impl Log {
 
     /// Waits for a line that has all these parts.
     pub(super) async fn says(&self, parts: &[&str]) {
-        let waiting = timeout(PATIENCE, until(|| self.count(parts) > 0)).await;
-        assert!(waiting.is_ok(), "{}", String::from_utf8_lossy(&self.0.lock()));
+        let waiting = timeout(PATIENCE / 2, until(|| self.count(parts) > 0)).await;
+        assert!(waiting.is_ok(), "no line has all of {parts:?}:\n{}", String::from_utf8_lossy(&self.0.lock()));
     }
 }
 
