@@ -8,9 +8,10 @@ mod interest;
 mod link;
 #[cfg(test)]
 mod rest;
+mod unsettled;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -32,6 +33,7 @@ use crate::{
 };
 use interest::{Interest, Loss};
 use link::Link;
+use unsettled::Unsettled;
 
 /// A link over which no tick has come for so long is dead for channels that others hold.
 const SILENCE: Duration = Duration::from_secs(3);
@@ -50,7 +52,7 @@ pub(super) struct Edge {
     members: Vec<NodeId>,
     channels: HashMap<Channel, Interest>,
     /// Channels of which not all is as it should be yet.
-    unsettled: HashSet<Channel>,
+    unsettled: Unsettled,
     /// When a link was lost last.
     lost: Option<Instant>,
     /// Whether other nodes may be able to hold channels than before.
@@ -67,7 +69,7 @@ impl Edge {
             ring: Ring::new([]),
             members: Vec::new(),
             channels: HashMap::new(),
-            unsettled: HashSet::new(),
+            unsettled: Unsettled::default(),
             lost: None,
             is_stirred: false,
         }
@@ -145,7 +147,7 @@ impl Edge {
             }
             Notice::Up => {
                 self.set_up(node, true);
-                self.is_stirred = true;
+                self.is_able_again(node, now);
             }
             Notice::Leaving => {
                 if let Some(link) = self.links.get_mut(node) {
@@ -165,7 +167,20 @@ impl Edge {
     fn ticked(&mut self, node: &NodeId, tick: Tick, now: Instant) {
         let Some(link) = self.links.get_mut(node) else { return };
         link.ticked(tick, now);
-        self.is_stirred |= std::mem::take(&mut link.is_silent);
+        if std::mem::take(&mut link.is_silent) {
+            self.is_able_again(node, now);
+        }
+    }
+
+    /// A node can hold channels again: only now it can answer what it was asked meanwhile.
+    fn is_able_again(&mut self, node: &NodeId, now: Instant) {
+        self.is_stirred = true;
+        let Some(link) = self.links.get(node) else { return };
+        for channel in link.channels() {
+            if let Some(interest) = self.channels.get_mut(channel) {
+                interest.give_time(now);
+            }
+        }
     }
 
     /// The channel of an ask, if this node's events count for it.
@@ -254,7 +269,7 @@ impl Edge {
         for channel in asked {
             let Some(interest) = self.channels.get_mut(&channel) else { continue };
             interest.lose(node, link, loss, now);
-            self.unsettled.insert(channel);
+            self.unsettled.put(channel, now);
         }
         tracing::debug!(%node, ?loss, "what a node holds does not count any more");
     }
@@ -295,10 +310,8 @@ impl Edge {
     /// Does what is to be done about a channel.
     fn arrange(&mut self, channel: &Channel, now: Instant) {
         let Some(interest) = self.channels.get_mut(channel) else { return };
-        let Some(Holders { owner, standby }) = self.ring.holders(channel) else {
-            self.unsettled.insert(channel.clone());
-            return;
-        };
+        // Everything is arranged when there is a node.
+        let Some(Holders { owner, standby }) = self.ring.holders(channel) else { return };
         let asked = interest.regarded(&self.links, &self.members, now);
         let (source, has_position) = (&interest.source, interest.has_position());
         let was_lost = self.lost.is_some_and(|lost| now.duration_since(lost) < GRACE);
@@ -311,13 +324,13 @@ impl Edge {
         if interest.is_settled(owner, standby) {
             self.unsettled.remove(channel);
         } else {
-            self.unsettled.insert(channel.clone());
+            self.unsettled.put(channel.clone(), interest.due(now));
         }
     }
 
     /// Goes on with channels that wait for time to pass. To be called several times a second.
     pub(super) fn settle(&mut self, now: Instant) {
-        for channel in self.unsettled.iter().cloned().collect::<Vec<_>>() {
+        for channel in self.unsettled.due(now) {
             self.arrange(&channel, now);
         }
     }
@@ -337,12 +350,11 @@ impl Edge {
         if !silent.is_empty() {
             self.regard(now);
         }
-        for channel in &self.unsettled {
-            if let Some(interest) = self.channels.get_mut(channel) {
-                interest.forgive();
-            }
+        let mut at_risk = 0;
+        for interest in self.channels.values_mut() {
+            interest.forgive();
+            at_risk += usize::from(interest.confirmed(&self.members) < 2);
         }
-        let at_risk = self.channels.values().filter(|interest| interest.confirmed(&self.members) < 2).count();
         self.metrics.relay.channels(self.channels.len(), at_risk);
     }
 

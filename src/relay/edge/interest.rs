@@ -20,6 +20,12 @@ const PASSED: Duration = Duration::from_secs(3);
 /// How long a node may take to answer a take before another one is asked.
 const ANSWER: Duration = Duration::from_secs(3);
 
+/// How long a channel may wait to be looked at again, if ticks may matter that come at any time.
+const SOON: Duration = Duration::from_millis(100);
+
+/// The same if not.
+const LATER: Duration = Duration::from_secs(1);
+
 /// A tick that came longer ago says nothing about when a channel was first taken.
 const RECENT: Duration = Duration::from_millis(1_500);
 
@@ -179,6 +185,17 @@ impl Interest {
         self.is_live_at(owner) && self.asked.len() == 1 + usize::from(standby.is_some()) && standby.is_none_or(holds)
     }
 
+    /// When it is to be looked at again at the latest, as time passes or ticks come, if nothing else happens to it.
+    pub(super) fn due(&self, now: Instant) -> Instant {
+        let waits_for_ticks = || self.asked.iter().all(|asked| asked.confirmed.is_some() && asked.refused.is_none());
+        let answer_due = self.taken.map(|taken| taken + ANSWER).filter(|due| *due > now);
+        match &self.source {
+            Source::Taking { .. } => answer_due.unwrap_or(now + ANSWER),
+            Source::Live { .. } if waits_for_ticks() => now + SOON,
+            Source::Live { .. } | Source::None => now + LATER,
+        }
+    }
+
     /// Remembers the position at the end of a live source.
     fn freeze(&mut self, link: &Link) {
         let count = if self.ticks == link.ticks { self.count } else { 0 };
@@ -228,7 +245,9 @@ impl Interest {
             members.contains(node) || links.get(node).is_some_and(|link| link.is_able() && link.is_leaving)
         };
         if let Source::Taking { node, .. } = self.source.clone() {
-            let is_late = self.taken.is_some_and(|taken| now.duration_since(taken) > ANSWER);
+            // Who has no Redis cannot answer, and is asked only if nobody has.
+            let may_answer = links.get(&node).is_some_and(Link::is_able);
+            let is_late = may_answer && self.taken.is_some_and(|taken| now.duration_since(taken) >= ANSWER);
             if is_late && let Some(asked) = self.asked_of(&node) {
                 asked.refused = Some(GapCause::NoAnswer);
             }

@@ -7,6 +7,9 @@ use super::{
 
 const CHANNELS: usize = 20;
 
+/// How many seeds each scenario is tried with by default.
+const SEEDS: u64 = 4;
+
 /// Longer than channels are held for edges that may come back.
 const LINGER: Duration = seconds(62);
 
@@ -63,7 +66,7 @@ fn settle(mut world: World) -> World {
     world.mend();
     world.run(seconds(8));
     world.pace = 0.0;
-    world.run(seconds(3));
+    world.idle(seconds(3));
     assert_up_to_date(&world);
     assert_at_rest(&world);
     world.idle(LINGER);
@@ -73,7 +76,7 @@ fn settle(mut world: World) -> World {
 }
 
 fn with_seeds(scenario: impl Fn(u64) + std::panic::RefUnwindSafe) {
-    try_seeds(20, scenario);
+    try_seeds(SEEDS, scenario);
 }
 
 /// Tries a scenario with so many seeds; says which one failed.
@@ -192,6 +195,40 @@ fn a_node_cut_off_from_redis_gets_everything_once() {
 }
 
 #[test]
+fn a_node_that_redis_is_silent_for_gets_everything_once_and_is_an_owner_again() {
+    with_seeds(|seed| {
+        let mut world = cluster(seed, 3);
+        // What arrives after that was under way.
+        world.under_way = seconds(4);
+        let victim = any_node(&mut world);
+        world.silence(victim, Duration::from_millis(3_500));
+        world.run(seconds(4));
+        assert_nothing_missing(world);
+    });
+}
+
+#[test]
+fn a_redis_that_is_silent_for_everybody_costs_nothing() {
+    with_seeds(|seed| {
+        let mut world = cluster(seed, 3);
+        world.under_way = seconds(4);
+        (0..3).for_each(|node| world.silence(node, Duration::from_millis(3_500)));
+        world.run(seconds(4));
+        assert_nothing_missing(world);
+    });
+}
+
+#[test]
+fn a_node_whose_messages_were_lost_gets_them_from_others() {
+    with_seeds(|seed| {
+        let mut world = cluster(seed, 3);
+        let victim = any_node(&mut world);
+        world.lag(victim);
+        assert_nothing_missing(world);
+    });
+}
+
+#[test]
 fn a_standbys_lost_redis_just_before_the_owners_death_makes_no_gap_unsaid() {
     with_seeds(|seed| {
         let mut world = cluster(seed, 3);
@@ -239,8 +276,8 @@ fn a_lost_redis_is_a_gap_that_is_said_and_everything_goes_on() {
 fn whatever_happens_nothing_is_doubled_and_no_gap_is_unsaid() {
     with_seeds(|seed| {
         let mut world = cluster(seed, 4);
-        // Links stall for up to three seconds before they are given up, with what is on them.
-        world.under_way = seconds(4);
+        // Links stall for up to three seconds before they are given up, with what is on them; Redis for up to eight.
+        world.under_way = seconds(12);
         for _ in 0..12 {
             let node = any_node(&mut world);
             match world.random.u8(0..11) {
