@@ -42,7 +42,8 @@ impl Edge {
     pub(in super::super) fn asks_at(&self, node: &NodeId) -> Vec<(Channel, bool)> {
         let Some(link) = self.links.get(node) else { return Vec::new() };
         let relays = |channel: &Channel| {
-            let asked = self.channels.get(channel).and_then(|interest| interest.asked.iter().find(|one| one.node == *node));
+            let asked =
+                self.channels.get(channel).and_then(|interest| interest.asked.iter().find(|one| one.node == *node));
             asked.is_some_and(|asked| asked.relays)
         };
         link.channels().map(|channel| (channel.clone(), relays(channel))).collect()

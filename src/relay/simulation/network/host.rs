@@ -87,7 +87,8 @@ impl Sink for Received {
         let number = message.split(' ').next().and_then(|number| number.parse().ok());
         let number = number.expect("events begin with a number");
         let subscriptions = self.subscriptions.lock();
-        let (channel, (subscription, since)) = subscriptions.get_key_value(channel).expect("only what is watched comes");
+        let (channel, (subscription, since)) =
+            subscriptions.get_key_value(channel).expect("only what is watched comes");
         // As the delivery to sessions does.
         let now = turmoil::sim_elapsed().expect("events come in a simulation");
         if !age.is_zero() && *since > now.saturating_sub(age) {
