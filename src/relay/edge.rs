@@ -142,7 +142,7 @@ impl Edge {
         match notice {
             Notice::Tick(tick) => return self.ticked(node, tick, now),
             Notice::Broken => return self.broken(node, now),
-            Notice::Up => return self.change(node, |link| !std::mem::replace(&mut link.is_up, true)),
+            Notice::Up => return self.is_able_again(node, |link| !std::mem::replace(&mut link.is_up, true), now),
             Notice::Leaving => return self.change(node, |link| !std::mem::replace(&mut link.is_leaving, true)),
             Notice::Event { ask, message } => {
                 self.event(node, ask, &message);
@@ -176,10 +176,25 @@ impl Edge {
     }
 
     fn ticked(&mut self, node: &NodeId, tick: Tick, now: Instant) -> bool {
-        self.change(node, |link| {
+        let is_heard_again = |link: &mut Link| {
             link.ticked(tick, now);
             std::mem::take(&mut link.is_silent)
-        })
+        };
+        self.is_able_again(node, is_heard_again, now)
+    }
+
+    /// Whether a node can hold channels again by this change: only now it can answer what it was asked meanwhile.
+    fn is_able_again(&mut self, node: &NodeId, what: impl FnOnce(&mut Link) -> bool, now: Instant) -> bool {
+        let Some(link) = self.links.get_mut(node) else { return false };
+        let is_able_again = what(link);
+        if is_able_again {
+            for channel in link.channels() {
+                if let Some(interest) = self.channels.get_mut(channel) {
+                    interest.give_time(now);
+                }
+            }
+        }
+        is_able_again
     }
 
     /// An event counts if it comes from the channel's live source.

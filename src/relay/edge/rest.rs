@@ -12,9 +12,7 @@ impl Edge {
         if self.members != nodes {
             unrest.push(format!("the ring has {:?} instead of {nodes:?}", self.members));
         }
-        if !self.unsettled.is_empty() {
-            unrest.push(format!("unsettled: {:?}", self.unsettled));
-        }
+        unrest.extend(self.unsettled.keys().map(|channel| format!("{channel} is unsettled")));
         for (channel, interest) in &self.channels {
             let holders = self.ring.holders(channel).expect("there is a node");
             let mut expected = BTreeSet::from([(holders.owner.clone(), true)]);

@@ -182,3 +182,36 @@ async fn a_standby_that_refused_an_earlier_position_is_asked_for_a_later_one() {
     scene.edge.closed(link, scene.now);
     assert!(scene.take(&third).1.strict);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_waits_for_an_answer_is_not_looked_at_before_that_is_due() {
+    let mut scene = Scene::new();
+    for (seconds, is_due) in [(1, false), (2, false), (3, true)] {
+        let then = scene.now + Duration::from_secs(seconds);
+        assert_eq!(scene.edge.unsettled.values().any(|due| *due <= then), is_due, "{seconds}");
+    }
+    scene.now += Duration::from_secs(3);
+    scene.edge.settle(scene.now);
+    let [_, standby, _] = line_of_succession();
+    assert!(matches!(scene.orders(&standby)[..], [(_, Order::Take(..))]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_blamed_for_saying_nothing_without_redis() {
+    let nodes = line_of_succession();
+    let mut scene = Scene::new();
+    nodes.iter().for_each(|node| scene.hear(node, vec![Notice::Broken]));
+    // The last one that had Redis was asked, and is waited for.
+    let orders: Vec<_> = nodes.iter().flat_map(|node| scene.orders(node)).collect();
+    assert!(!orders.is_empty());
+    let go_on = |scene: &mut Scene| {
+        scene.now += Duration::from_millis(2_900);
+        scene.edge.settle(scene.now);
+        let is_take = |(_, order): &(u64, Order)| matches!(order, Order::Take(..));
+        nodes.iter().flat_map(|node| scene.orders(node)).filter(is_take).count()
+    };
+    go_on(&mut scene);
+    assert_eq!([go_on(&mut scene), go_on(&mut scene)], [0, 0]);
+    nodes.iter().for_each(|node| scene.hear(node, vec![Notice::Up]));
+    assert_eq!(go_on(&mut scene), 0);
+}

@@ -258,6 +258,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
     #[test]
     fn any_sequence_of_joins_losses_and_changes_of_interest_comes_to_rest(
         happenings in proptest::collection::vec(happening(), 0..80)

@@ -118,9 +118,9 @@ async fn clients_that_ask_for_too_many_long_names_do_not_harm_the_link() {
     let (mut a, b) = (Node::start(plan("a")).await, Node::start(plan("b")).await);
     a.finds(&[b.address]);
     let link = a.link().await;
-    let long = Channel::named(&format!("timeline:hashtag:{}", "x".repeat(2 * 1024 * 1024 - 100)));
+    let long = "x".repeat(2 * 1024 * 1024 - 100);
     for ask in 0..130 {
-        link.orders.put(ask, Order::Hold(long.clone()));
+        link.orders.put(ask, Order::Hold(Channel::named(&format!("timeline:hashtag:{ask}{long}"))));
     }
     a.takes(&link, 1_000, "timeline:public").await;
     log.says(&["WARN", "cannot be asked for", "too many long names"]).await;
