@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use crate::partition::{cut_off_from, without_peers};
+use crate::partition::{cut_off_from, three_nodes, without_peers};
 use crate::support::*;
 
 /// Three hosts; none, and a line that says so, where there can be no such thing.
@@ -20,7 +20,7 @@ async fn a_node_whose_cable_to_its_peers_is_cut_misses_at_most_what_it_counts_an
     let Some(network) = three_hosts().await else { return };
     let (cut, mend) =
         (|_: &Cluster, host| network.cut(host, Cable::Peers), |_: &Cluster, host| network.mend(host, Cable::Peers));
-    without_peers(Cluster::of(3).on(&network), "cable to the peers cut", 12.0, cut, mend).await;
+    without_peers(three_nodes().on(&network), "cable to the peers cut", 12.0, cut, mend).await;
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_node_whose_cable_to_redis_is_cut_is_passed_over_and_nobody_misses_any
     let Some(network) = three_hosts().await else { return };
     let (cut, mend) =
         (|_: &Cluster, host| network.cut(host, Cable::Hub), |_: &Cluster, host| network.mend(host, Cable::Hub));
-    cut_off_from(Cluster::of(3).on(&network), "redis by a cut cable", 10.0, cut, mend).await;
+    cut_off_from(three_nodes().on(&network), "redis by a cut cable", 10.0, cut, mend).await;
 }
 
 /// It has no holder but itself, and not even that: it comes back to the logs of the others.
@@ -39,5 +39,5 @@ async fn the_clients_of_a_node_all_of_whose_cables_are_cut_get_everything_afterw
         |_: &Cluster, host| [Cable::Peers, Cable::Hub].into_iter().for_each(|cable| network.cut(host, cable)),
         |_: &Cluster, host| [Cable::Peers, Cable::Hub].into_iter().for_each(|cable| network.mend(host, cable)),
     );
-    cut_off_from(Cluster::of(3).on(&network), "everything by cut cables", 10.0, cut, mend).await;
+    cut_off_from(three_nodes().on(&network), "everything by cut cables", 10.0, cut, mend).await;
 }
