@@ -178,7 +178,11 @@ impl Host {
             Some(tls) => match tls.accept(wire).await {
                 Ok(wire) => wire,
                 Err(error) => {
-                    self.complain(peer, &format!("TLS: {error} (CLUSTER_TLS_CERT, CLUSTER_TLS_CA)"));
+                    let problem = match error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>()) {
+                        Some(rustls::Error::InvalidMessage(_)) => "it does not use TLS (CLUSTER_TLS_CERT)".to_owned(),
+                        _ => format!("TLS: {error} (CLUSTER_TLS_CERT, CLUSTER_TLS_CA)"),
+                    };
+                    self.complain(peer, &problem);
                     return None;
                 }
             },
@@ -207,7 +211,7 @@ impl Host {
     /// Relays to the edge until one of both has enough. Returns the call if its last words are under way.
     async fn link(&self, seat: Seat, mut call: Call, edge: Introduction, stop: CancellationToken) -> Option<Call> {
         let node = &edge.sender.node;
-        tracing::debug!(%node, version = ?edge.version, "a node has opened its link to this one");
+        tracing::debug!(%node, version = %edge.version.escape_debug(), "a node has opened its link to this one");
         let welcome = holder_message::Kind::Welcome(self.neighbours.welcome());
         let end = if call.out.send(Ok(proto::HolderMessage { kind: Some(welcome) })).await.is_err() {
             End(LinkEnd::Lost, "the connection was lost".to_owned())
