@@ -173,7 +173,8 @@ impl FromStr for PeerAddress {
         if text.contains("://") {
             return Err(problem(InvalidAddress::Url));
         }
-        if text.contains(|char: char| char == ';' || char == ',' || char.is_whitespace()) {
+        let parts = text.split(|char: char| char == ';' || char.is_whitespace());
+        if parts.filter(|part| part.contains(':')).nth(1).is_some() {
             return Err(problem(InvalidAddress::Several));
         }
         if (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -322,7 +323,10 @@ mod tests {
             ("::1", InvalidAddress::Brackets),
             ("::1:4500", InvalidAddress::Brackets),
             ("[::1:4500", InvalidAddress::Brackets),
-            ("http://node:4500", InvalidAddress::Brackets),
+            ("http://node:4500", InvalidAddress::Url),
+            ("one:4500 other:4500", InvalidAddress::Several),
+            ("one:4500;other:4500", InvalidAddress::Several),
+            ("4500", InvalidAddress::OnlyPort),
             ("[node]:4500", InvalidAddress::Ipv6),
             ("[127.0.0.1]:4500", InvalidAddress::Ipv6),
             ("no de:4500", InvalidAddress::Host),
