@@ -128,7 +128,7 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
     let store = Store::Postgres(Postgres::new(database.clone(), &lifecycle));
     let mut assembly = Assembly::new(store, Arc::clone(&metrics), lifecycle.clone());
     if let Some(cluster) = &config.cluster {
-        assembly = assembly.join(cluster).await?;
+        assembly = assembly.join(cluster).await.inspect_err(|_| lifecycle.stop())?;
     }
     // Whoever gives up here stops the tasks first: they would miss what they serve.
     let redis =
@@ -161,7 +161,7 @@ pub async fn start_embedded(
     let lifecycle = Lifecycle::new();
     let mut assembly = Assembly::new(Store::Embedded(accounts), Arc::default(), lifecycle.clone());
     if let Some(cluster) = cluster {
-        assembly = assembly.join(cluster).await?;
+        assembly = assembly.join(cluster).await.inspect_err(|_| lifecycle.stop())?;
     }
     let embedded = Embedded::start(bus, assembly.sink(), Arc::clone(&assembly.metrics), &lifecycle);
     let upstream = Arc::new(Upstream::Embedded(embedded));
@@ -270,7 +270,11 @@ impl Server {
         self.lifecycle.retire();
         tokio::select! {
             () = self.leave() => {}
-            () = stop.received() => anyhow::bail!("told to stop twice; other nodes must do without a hand-over"),
+            () = stop.received() => {
+                // The tasks are dropped as they stand.
+                self.lifecycle.abandon();
+                anyhow::bail!("told to stop twice; other nodes must do without a hand-over");
+            }
             () = self.lifecycle.stopping() => {}
         }
         Ok(())

@@ -17,7 +17,7 @@ use std::{
 };
 
 pub use environment::{Environment, Origin};
-pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by, useless_without};
+pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by, unknown_variables, useless_without};
 
 use crate::{
     cluster::ClusterConfig,
@@ -68,8 +68,12 @@ impl Config {
     /// Reads all of it.
     pub fn read(environment: &Environment) -> Result<Self, ConfigError> {
         let cluster = cluster::read(environment)?;
+        let listen = listen_address(environment)?;
+        if let Some(cluster) = &cluster {
+            cluster::apart(&cluster.bind, &listen)?;
+        }
         Ok(Self {
-            listen: listen_address(environment)?,
+            listen,
             trusted_proxies: trusted_proxies(environment)?,
             redis: RedisConfig { publishes: cluster.is_some(), ..redis::read(environment)? },
             database: database::read(environment)?,

@@ -52,9 +52,7 @@ pub struct ClusterName(Arc<str>);
 
 /// A text that is no name of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "1 to 64 letters of the Latin alphabet, digits, dots, dashes and underscores are a name, such as social.example"
-)]
+#[error("may have only letters (a to z), digits, dots, - and _; at most 64, such as social.example")]
 pub struct InvalidClusterName;
 
 impl ClusterName {

@@ -104,6 +104,15 @@ pub enum InvalidAddress {
     /// There is nothing after the host.
     #[error("{0:?} has no port: write host:port")]
     NoPort(String),
+    /// It is nothing but a port.
+    #[error("{0:?} is a port alone: host:port is needed, such as 127.0.0.1:{0}")]
+    OnlyPort(String),
+    /// It is several addresses.
+    #[error("{0:?} is more than one address: separate entries by commas")]
+    Several(String),
+    /// It is the address of a page.
+    #[error("{0:?}: write host:port, without http://")]
+    Url(String),
     /// There is nothing before the port.
     #[error("{0:?} has no host: write host:port, with 0.0.0.0 or [::] for all addresses of this machine")]
     NoHost(String),
@@ -161,6 +170,16 @@ impl FromStr for PeerAddress {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let problem = |kind: fn(String) -> InvalidAddress| kind(text.chars().take(2 * LONGEST_NAME).collect());
+        if text.contains("://") {
+            return Err(problem(InvalidAddress::Url));
+        }
+        let parts = text.split(|char: char| char == ';' || char.is_whitespace());
+        if parts.filter(|part| part.contains(':')).nth(1).is_some() {
+            return Err(problem(InvalidAddress::Several));
+        }
+        if (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(problem(InvalidAddress::OnlyPort));
+        }
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest.split_once(']').ok_or_else(|| problem(InvalidAddress::Brackets))?;
             host.parse::<Ipv6Addr>().map_err(|_| problem(InvalidAddress::Ipv6))?;
@@ -304,7 +323,10 @@ mod tests {
             ("::1", InvalidAddress::Brackets),
             ("::1:4500", InvalidAddress::Brackets),
             ("[::1:4500", InvalidAddress::Brackets),
-            ("http://node:4500", InvalidAddress::Brackets),
+            ("http://node:4500", InvalidAddress::Url),
+            ("one:4500 other:4500", InvalidAddress::Several),
+            ("one:4500;other:4500", InvalidAddress::Several),
+            ("4500", InvalidAddress::OnlyPort),
             ("[node]:4500", InvalidAddress::Ipv6),
             ("[127.0.0.1]:4500", InvalidAddress::Ipv6),
             ("no de:4500", InvalidAddress::Host),

@@ -41,6 +41,9 @@ fn print_variables(environment: &Environment) {
     for warning in environment.warnings() {
         println!("warning  {warning}");
     }
+    for unknown in config::unknown_variables(environment) {
+        println!("warning  {unknown}");
+    }
     if let Some(hint) = super::file_hint(environment) {
         println!("hint     {hint}");
     }

@@ -3,7 +3,10 @@
 use std::{num::ParseIntError, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 use super::{ConfigError, Environment, number};
-use crate::cluster::{ClusterConfig, ClusterName, NodeId, PeerAddress, Secret, TlsFiles};
+use crate::{
+    cluster::{ClusterConfig, ClusterName, NodeId, PeerAddress, Secret, TlsFiles},
+    http::ListenAddress,
+};
 
 /// Shorter logs could not bridge the time in which a dead node is found out; longer ones are nothing that clients wait for.
 const SECONDS: RangeInclusive<u64> = 5..=3_600;
@@ -35,6 +38,19 @@ pub(super) fn read(environment: &Environment) -> Result<Option<ClusterConfig>, C
         log_bytes: megabytes.saturating_mul(1_000_000),
         bind,
     }))
+}
+
+/// Requires that nodes and clients do not connect to the same address.
+pub(super) fn apart(bind: &PeerAddress, listen: &ListenAddress) -> Result<(), ConfigError> {
+    let ListenAddress::Tcp(host, port) = listen else { return Ok(()) };
+    let of_host = |host: &str| if host == "localhost" { "127.0.0.1".to_owned() } else { host.to_owned() };
+    let is_all = |host: &str| host.is_empty() || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_unspecified());
+    let is_same = of_host(host) == of_host(bind.host()) || is_all(host) || is_all(bind.host());
+    if *port == 0 || *port != bind.port() || !is_same {
+        return Ok(());
+    }
+    let problem = format!("clients connect there already (BIND, PORT): {listen}; nodes need another port");
+    Err(ConfigError::new("CLUSTER_BIND", problem))
 }
 
 /// A variable that is not empty, by the rules of its type, without what stands around it.

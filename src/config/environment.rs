@@ -78,6 +78,11 @@ impl Environment {
         self.values.get(name).map(|(value, _)| value.as_str())
     }
 
+    /// The names of all variables that are set, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+
     /// Where a variable was found.
     pub fn origin(&self, name: &str) -> Option<&Origin> {
         self.values.get(name).map(|(_, origin)| origin)

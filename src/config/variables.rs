@@ -117,3 +117,28 @@ pub fn libpq(environment: &Environment, name: &str) -> Option<&'static str> {
     let counts = mode(environment) == Mode::Development && environment.get("DATABASE_URL").is_none();
     environment.get(variable).filter(|_| counts && environment.get(name).is_none()).map(|_| variable)
 }
+
+/// What to say of variables that begin as those of a cluster do, which nothing else uses, and that are none of them.
+pub fn unknown_variables(environment: &Environment) -> Vec<String> {
+    let known = || VARIABLES.iter().map(|variable| variable.name).filter(|name| name.starts_with("CLUSTER_"));
+    let unknown = environment.names().filter(|name| name.starts_with("CLUSTER_") && known().all(|one| one != *name));
+    let told = unknown.filter_map(|name| {
+        let meant = known().min_by_key(|known| distance(name, known))?;
+        Some(format!("{name} is no variable of this program: is {meant} meant?"))
+    });
+    told.collect()
+}
+
+/// How many bytes have to be put in, taken out or replaced to make one text of the other (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, byte) in one.bytes().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], index + 1);
+        for (column, another) in other.bytes().enumerate() {
+            let replaced = diagonal + usize::from(byte != another);
+            diagonal = row[column + 1];
+            row[column + 1] = replaced.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}

@@ -9,6 +9,7 @@ mod link;
 #[cfg(test)]
 mod rest;
 mod sessions;
+mod silence;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -29,9 +30,7 @@ use crate::{
 use interest::{Interest, Loss};
 use link::Link;
 use sessions::Sessions;
-
-/// A link over which no tick has come for so long is dead for channels that others hold.
-const SILENCE: Duration = Duration::from_secs(3);
+use silence::Silence;
 
 /// How long a lost link may take to be made again, once somebody can be asked at all, before it is accepted that what its
 /// node held is lost. A node that was lost so long before a channel's source had no part in it.
@@ -55,6 +54,7 @@ pub(super) struct Edge {
     channels: HashMap<Channel, Interest>,
     /// Channels of which not all is as it should be yet, and when to look at them again at the latest.
     unsettled: HashMap<Channel, Instant>,
+    silence: Silence,
     /// Nodes whose links were lost, and when, until they can hold channels again.
     lost: HashMap<NodeId, Instant>,
     /// Whether any node can hold channels, this one or another.
@@ -73,6 +73,7 @@ impl Edge {
             channels: HashMap::new(),
             unsettled: HashMap::new(),
             lost: HashMap::new(),
+            silence: Silence::default(),
             state: watch::Sender::new(nobody_holds()),
         }
     }
@@ -305,7 +306,8 @@ impl Edge {
         }
         self.ring = Ring::new(members.iter().cloned());
         self.members = members;
-        tracing::info!(nodes = ?self.members, "the ring changed");
+        let nodes: Vec<&str> = self.members.iter().map(NodeId::as_str).collect();
+        tracing::info!(nodes = nodes.join(", "), "the ring changed");
         self.arrange_all(now);
     }
 
@@ -371,19 +373,7 @@ impl Edge {
     /// Looks for silent nodes, forgets old refusals, and tells of gaps. To be called each second.
     pub(super) fn review(&mut self, now: Instant) {
         self.lost.retain(|_, lost| now.duration_since(*lost) < FORGOTTEN);
-        let late = |link: &Link| !link.is_silent && now.duration_since(link.heard) > SILENCE;
-        let silent: Vec<NodeId> =
-            self.links.iter().filter(|(_, link)| late(link)).map(|(node, _)| node.clone()).collect();
-        for node in &silent {
-            tracing::warn!(%node, "a node is silent: others take its place");
-            self.lose(node, Loss::Silent, now);
-            if let Some(link) = self.links.get_mut(node) {
-                link.is_silent = true;
-            }
-        }
-        if !silent.is_empty() {
-            self.regard(now);
-        }
+        self.leave_silent(now);
         for channel in self.unsettled.keys() {
             if let Some(interest) = self.channels.get_mut(channel) {
                 interest.forgive(now);

@@ -147,13 +147,18 @@ impl Holder {
         (key, filled)
     }
 
-    /// A link ended. What its edge asked for is kept as long as the log is: it may come back and take.
+    /// A link ended. What its edge asked for is kept as long as the log is: it may come back and take. What
+    /// was never subscribed is left: there is nothing to come back to.
     pub(super) fn gone(&mut self, key: EdgeKey, now: Instant) {
         let Some(edge) = self.edges.remove(&key) else { return };
         for (ask, channel) in edge.asks {
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.asks.retain(|one| one.key != AskKey { edge: key, ask });
-            self.keep(channel, now);
+            if held.has_nothing() {
+                self.leave(channel);
+            } else {
+                self.keep(channel, now);
+            }
         }
         self.abandon(now);
     }

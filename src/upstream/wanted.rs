@@ -1,11 +1,14 @@
 //! Which channels are to be subscribed: what outlives a connection.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::domain::Channel;
+
+/// How many changes a connection is told at a time.
+const PORTION: usize = 10_000;
 
 /// The channels that are wanted, and what of it a connection has not been told yet.
 #[derive(Debug, Default)]
@@ -17,19 +20,78 @@ pub(super) struct Wanted {
 #[derive(Debug, Default)]
 struct State {
     all: HashSet<Channel>,
-    /// Channels that changed since the connection was told, and whether they are wanted now. Nothing is noted while there
-    /// is none: the next one is told everything.
-    changes: HashMap<Channel, bool>,
+    /// Channels that changed since the connection was told. Nothing is noted while there is none: the next one is told
+    /// everything.
+    changes: HashMap<Channel, Change>,
+    /// What of earlier changes it is still to be told, in portions.
+    left: BTreeMap<Channel, Change>,
     is_connected: bool,
     /// How many times anything was changed.
     number: u64,
+    /// The last of the changes in what is left, and the last that the connection was told altogether.
+    number_left: u64,
+    number_told: u64,
+}
+
+/// What is to be done about a channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// The connection does not know it: if it is not wanted any more, there is nothing to do.
+    Subscribe,
+    /// It may be subscribed already.
+    SubscribeAgain,
+    Unsubscribe,
 }
 
 impl State {
-    fn note(&mut self, channel: Channel, is_wanted: bool) {
+    fn add(&mut self, channel: Channel) {
+        let is_new = self.all.insert(channel.clone());
         if self.is_connected {
-            self.changes.insert(channel, is_wanted);
+            let fresh = if is_new { Change::Subscribe } else { Change::SubscribeAgain };
+            let change = self.changes.entry(channel).or_insert(fresh);
+            if *change == Change::Unsubscribe {
+                *change = Change::SubscribeAgain;
+            }
         }
+    }
+
+    fn remove(&mut self, channel: Channel) {
+        self.all.remove(&channel);
+        if !self.is_connected {
+            return;
+        }
+        match self.changes.get(&channel) {
+            Some(Change::Subscribe) => drop(self.changes.remove(&channel)),
+            None if self.left.get(&channel) == Some(&Change::Subscribe) => drop(self.left.remove(&channel)),
+            _ => drop(self.changes.insert(channel, Change::Unsubscribe)),
+        }
+    }
+
+    fn forget_changes(&mut self) {
+        (self.changes, self.left) = Default::default();
+    }
+
+    /// What the connection is to be told next.
+    fn portion(&mut self) -> Option<Changes> {
+        if self.left.is_empty() && self.number_left <= self.number_told {
+            self.left = std::mem::take(&mut self.changes).into_iter().collect();
+            self.number_left = self.number;
+        }
+        if self.left.is_empty() && self.number_left == self.number_told {
+            return None;
+        }
+        let mut portion = Changes::default();
+        for (channel, change) in std::iter::from_fn(|| self.left.pop_first()).take(PORTION) {
+            match change {
+                Change::Subscribe | Change::SubscribeAgain => portion.subscribe.push(channel),
+                Change::Unsubscribe => portion.unsubscribe.push(channel),
+            }
+        }
+        if self.left.is_empty() {
+            self.number_told = self.number_left;
+        }
+        portion.number = self.number_told;
+        Some(portion)
     }
 }
 
@@ -38,7 +100,7 @@ impl State {
 pub(super) struct Changes {
     pub subscribe: Vec<Channel>,
     pub unsubscribe: Vec<Channel>,
-    /// The number of the last change in it.
+    /// All changes up to this number are done with it.
     pub number: u64,
 }
 
@@ -48,12 +110,10 @@ impl Wanted {
         state.number += 1;
         let number = state.number;
         for channel in subscribe {
-            state.all.insert(channel.clone());
-            state.note(channel, true);
+            state.add(channel);
         }
         for channel in unsubscribe {
-            state.all.remove(&channel);
-            state.note(channel, false);
+            state.remove(channel);
         }
         drop(state);
         self.changed.notify_one();
@@ -64,14 +124,16 @@ impl Wanted {
     pub(super) fn all(&self) -> Changes {
         let mut state = self.state.lock();
         state.is_connected = true;
-        state.changes.clear();
+        state.forget_changes();
+        (state.number_left, state.number_told) = (state.number, state.number);
         Changes { subscribe: state.all.iter().cloned().collect(), unsubscribe: Vec::new(), number: state.number }
     }
 
     /// The connection is gone.
     pub(super) fn disconnected(&self) {
         let mut state = self.state.lock();
-        (state.is_connected, state.changes) = (false, HashMap::new());
+        state.is_connected = false;
+        state.forget_changes();
     }
 
     /// How many channels are wanted.
@@ -79,20 +141,14 @@ impl Wanted {
         self.state.lock().all.len()
     }
 
-    /// Waits for changes and takes them.
+    /// Waits for changes and takes some of them: what is not wanted any more when its turn comes is passed over.
     pub(super) async fn changes(&self) -> Changes {
         loop {
-            let (taken, number) = {
-                let mut state = self.state.lock();
-                (std::mem::take(&mut state.changes), state.number)
-            };
-            if !taken.is_empty() {
-                let (subscribe, unsubscribe): (Vec<_>, Vec<_>) = taken.into_iter().partition(|(_, wanted)| *wanted);
-                let channels =
-                    |changes: Vec<(Channel, bool)>| changes.into_iter().map(|(channel, _)| channel).collect();
-                return Changes { subscribe: channels(subscribe), unsubscribe: channels(unsubscribe), number };
+            let portion = self.state.lock().portion();
+            match portion {
+                Some(portion) => return portion,
+                None => self.changed.notified().await,
             }
-            self.changed.notified().await;
         }
     }
 }
@@ -111,10 +167,36 @@ mod tests {
         wanted.all();
         wanted.change(vec![channel("a"), channel("b")], vec![]);
         wanted.change(vec![], vec![channel("a")]);
-        assert_eq!(
-            wanted.changes().await,
-            Changes { subscribe: vec![channel("b")], unsubscribe: vec![channel("a")], number: 2 }
-        );
+        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![], number: 2 });
+        wanted.change(vec![channel("a")], vec![channel("b")]);
+        wanted.change(vec![channel("b")], vec![channel("a")]);
+        assert_eq!(wanted.changes().await, Changes { subscribe: vec![channel("b")], unsubscribe: vec![], number: 4 });
+        wanted.change(vec![], vec![channel("b")]);
+        assert_eq!(wanted.changes().await, Changes { subscribe: vec![], unsubscribe: vec![channel("b")], number: 5 });
+    }
+
+    #[tokio::test]
+    async fn changes_that_cancel_each_other_out_are_done_though_there_is_nothing_to_do() {
+        let wanted = Wanted::default();
+        wanted.all();
+        wanted.change(vec![channel("a")], vec![]);
+        wanted.change(vec![], vec![channel("a")]);
+        assert_eq!(wanted.changes().await, Changes { number: 2, ..Changes::default() });
+    }
+
+    #[tokio::test]
+    async fn of_many_channels_those_that_are_given_up_before_their_turn_are_never_subscribed() {
+        let wanted = Wanted::default();
+        wanted.all();
+        let many: Vec<Channel> = (0..5 * PORTION).map(|number| channel(&number.to_string())).collect();
+        wanted.change(many.clone(), vec![]);
+        let first = wanted.changes().await;
+        assert_eq!((first.subscribe.len(), first.number), (PORTION, 0));
+        wanted.change(vec![], many);
+        let second = wanted.changes().await;
+        assert_eq!((second.subscribe.len(), second.unsubscribe.len(), second.number), (0, 0, 1));
+        let third = wanted.changes().await;
+        assert_eq!((third.subscribe.len(), third.unsubscribe.len(), third.number), (0, PORTION, 2));
     }
 
     #[tokio::test]

@@ -30,3 +30,21 @@ async fn a_node_that_hands_over_is_unready_at_once_and_serves_its_sessions_meanw
     assert!(node.exited().await.success());
     assert_eq!(client.expect_close().await.map(|(code, _)| code), Some(1012));
 }
+
+#[tokio::test]
+async fn a_node_that_is_told_to_stop_twice_ends_without_a_false_alarm() {
+    let cluster = Cluster::start(2).await;
+    let _audience = Audience::gather(&cluster, CHANNELS, &[1]).await;
+    // It would wait for this.
+    cluster.way(1, 0).fall_half_silent(false);
+    let node = cluster.node(0);
+    node.signal(Signal::TERM);
+    eventually("a node that stops", || async { node.logs().into_iter().find(|line| line.text.contains("stopping")) })
+        .await;
+    node.signal(Signal::TERM);
+    assert!(!node.exited().await.success());
+    let logs = node.logs();
+    assert!(logs.iter().any(|line| line.text.contains("told to stop twice")));
+    let alarm = logs.iter().find(|line| line.text.contains("ERROR") || line.text.contains("link to a node lost"));
+    assert!(alarm.is_none(), "{}", alarm.map_or("", |line| &line.text));
+}

@@ -123,3 +123,25 @@ async fn keep_open(mut ws: Ws) {
         ws.next_ping().await;
     }
 }
+
+#[tokio::test]
+async fn of_a_redis_that_stands_still_no_node_blames_another() {
+    let cluster = Cluster::start(3).await;
+    let says = async |node: usize, words: &str| {
+        let server = cluster.node(node);
+        eventually(words, || async { server.logs().into_iter().find(|line| line.text.contains(words)) }).await;
+    };
+    cluster.redis.pause();
+    for node in cluster.live() {
+        says(node, "no ticks come from any node").await;
+    }
+    cluster.redis.resume();
+    for node in cluster.live() {
+        says(node, "ticks come again").await;
+    }
+    for node in cluster.live() {
+        let logs = cluster.node(node).logs();
+        let count = |words: &str| logs.iter().filter(|line| line.text.contains(words)).count();
+        assert_eq!((count("no ticks come from any node"), count("a node is silent")), (1, 0), "node {node}");
+    }
+}

@@ -1,5 +1,10 @@
 //! Those who come to the port for peers and do not belong there.
 
+use std::net::SocketAddr;
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
+
 use crate::support::{self, *};
 use crate::{Audience, Load, RATE, all_is_well};
 
@@ -111,4 +116,33 @@ async fn rubbish_sent_to_the_port_for_peers_disturbs_nobody() {
     drop(idle);
     let verdict = load.finish(&cluster, &audience, "rubbish for peers").await;
     all_is_well(&cluster, &verdict).await;
+}
+
+/// Keeps many connections open that say nothing, and opens each again as soon as it is cut.
+fn flood(from: &'static str, port: u16) -> tokio::task::JoinSet<()> {
+    let idle = move || async move {
+        loop {
+            let socket = TcpSocket::new_v4().expect("there are sockets");
+            socket.bind(SocketAddr::new(from.parse().expect("it is an address"), 0)).expect("all of 127/8 is here");
+            if let Ok(mut stream) = socket.connect(([127, 0, 0, 1], port).into()).await {
+                let _ = stream.read(&mut [0]).await;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    (0..400).map(|_| idle()).collect()
+}
+
+#[tokio::test]
+async fn idle_connections_from_one_address_keep_no_new_node_out() {
+    let mut cluster = Cluster::start(2).await;
+    let flood = flood("127.0.0.2", cluster.peer_port(0));
+    eventually("a full house", || async {
+        cluster.node(0).logs().into_iter().find(|line| line.text.contains("have not yet greeted"))
+    })
+    .await;
+    cluster.add().await;
+    cluster.await_formed().await;
+    drop(flood);
+    cluster.nobody_panicked();
 }

@@ -117,11 +117,13 @@ async fn an_address_that_is_not_this_machines_fails() {
 }
 
 #[tokio::test]
-async fn a_secret_that_could_be_guessed_is_a_warning() {
+async fn a_secret_that_could_be_guessed_and_a_variable_that_is_none_are_warnings() {
     let scene = Scene::start().await;
-    let ended = check(scene.node().env("CLUSTER_SECRET", "aaaaaaaaaaaaaaaab")).await;
+    let slip = scene.node().env("CLUSTER_PEER", "127.0.0.1:4500");
+    let ended = check(slip.env("CLUSTER_SECRET", "aaaaaaaaaaaaaaaab")).await;
     assert!(ended.status.success(), "{}", ended.text());
     line(&ended, "warning", "CLUSTER_SECRET has 2 different characters");
+    line(&ended, "warning", "CLUSTER_PEER is no variable of this program: is CLUSTER_PEERS meant?");
     assert!(!ended.text().contains("aaab"));
     assert!(!check(scene.node()).await.text().contains("CLUSTER_SECRET has"));
 }
@@ -152,7 +154,10 @@ async fn nodes_with_good_certificates_answer_each_other() {
     // No certificates at all: nothing that could be understood comes back.
     let plain = check(scene.other()).await;
     let warning = line(&plain, "warning", &format!("no node answers at 127.0.0.1:{}", scene.port));
-    assert!(warning.ends_with(": most likely something else than a node, or a node with certificates"), "{warning}");
+    assert!(
+        warning.ends_with(": something answers there that is no node of a cluster, or one with CLUSTER_TLS_CERT"),
+        "{warning}"
+    );
 }
 
 #[tokio::test]
@@ -162,7 +167,7 @@ async fn a_node_without_certificates_is_told_from_one_with() {
     let _node = scene.node().start().await;
     let ended = check(with_certificates(scene.other(), folder.path())).await;
     assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
-    line(&ended, "failed", "TLS");
+    line(&ended, "failed", "something answers there that is no node of a cluster, or one without CLUSTER_TLS_CERT");
 }
 
 #[tokio::test]
@@ -208,7 +213,7 @@ async fn something_else_at_a_peers_address_is_told_as_such() {
     for peer in peers {
         let warning = line(&ended, "warning", &format!("no node answers at {peer}"));
         assert!(
-            warning.ends_with(": most likely something else than a node, or a node with certificates"),
+            warning.ends_with(": something answers there that is no node of a cluster, or one with CLUSTER_TLS_CERT"),
             "{warning}"
         );
     }

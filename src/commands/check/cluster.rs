@@ -93,17 +93,9 @@ fn credentials(cluster: &ClusterConfig) -> &'static str {
     }
 }
 
-/// What is told of an address where something is that does not speak as a node would here.
-const NO_NODE: &str = "most likely something else than a node, or a node with certificates";
-
-/// A problem in our own words, or in the system's without its number if there was no connection; otherwise what it means
-/// that one that was made is of no use.
+/// The system's words without their number.
 fn plain(problem: &str) -> &str {
-    match problem.split_once(" (os error") {
-        Some((words, _)) if !words.contains("reset") && !words.contains("Broken pipe") => words,
-        None if problem.starts_with("it ") || problem.starts_with("what it says") => problem,
-        _ => NO_NODE,
-    }
+    problem.split_once(" (os error").map_or(problem, |(words, _)| words)
 }
 
 /// The entry, and what it stands for if it is a name.

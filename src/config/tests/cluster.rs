@@ -121,6 +121,59 @@ fn an_address_that_is_none_is_an_error_that_names_its_variable() {
 }
 
 #[test]
+fn an_address_is_refused_in_words_that_say_what_to_write() {
+    for (variable, text, words) in [
+        ("CLUSTER_PEERS", "127.0.0.1:4601 127.0.0.1:4602", "separate entries by commas"),
+        ("CLUSTER_PEERS", "a:4601;b:4602", "separate entries by commas"),
+        ("CLUSTER_PEERS", "http://127.0.0.1:4601", "without http://"),
+        ("CLUSTER_ADVERTISE", "4619", "host:port is needed"),
+    ] {
+        let error = local_error(&[(variable, text)]);
+        assert!(error.starts_with(variable) && error.contains(words), "{error}");
+    }
+    assert!(error(&[("CLUSTER_BIND", "4619")]).contains("host:port is needed, such as 127.0.0.1:4619"));
+}
+
+#[test]
+fn clients_and_nodes_cannot_be_awaited_at_one_address() {
+    for (bind, host, port) in [
+        ("127.0.0.1:4000", None, None),
+        ("localhost:4000", None, None),
+        ("127.0.0.1:4100", Some(""), Some("4100")),
+        ("127.0.0.1:4100", Some("0.0.0.0"), Some("4100")),
+        ("[::1]:4100", Some("[::1]"), Some("4100")),
+    ] {
+        let mut pairs = vec![("CLUSTER_BIND", bind)];
+        pairs.extend(host.map(|host| ("BIND", host)));
+        pairs.extend(port.map(|port| ("PORT", port)));
+        let error = error(&pairs);
+        assert!(error.starts_with("CLUSTER_BIND: clients connect there already (BIND, PORT)"), "{error}");
+    }
+    assert!(read(&[("CLUSTER_BIND", "127.0.0.2:4000")]).is_some());
+    assert!(read(&[("CLUSTER_BIND", "127.0.0.1:0"), ("PORT", "0")]).is_some());
+}
+
+#[test]
+fn a_variable_with_a_slip_of_the_pen_is_told_with_the_one_that_is_meant() {
+    let told = unknown_variables(&environment(&[
+        ("CLUSTER_PEER", "a:1"),
+        ("CLUSTER_BINDD", "a:1"),
+        ("CLUSTER_NODEID", ""),
+        ("CLUSTER_PEERS", "a:1"),
+        ("OTHER", "x"),
+    ]));
+    let words = |unknown: &str, meant: &str| format!("{unknown} is no variable of this program: is {meant} meant?");
+    assert_eq!(
+        told,
+        [
+            words("CLUSTER_BINDD", "CLUSTER_BIND"),
+            words("CLUSTER_NODEID", "CLUSTER_NODE_ID"),
+            words("CLUSTER_PEER", "CLUSTER_PEERS")
+        ]
+    );
+}
+
+#[test]
 fn beyond_loopback_a_secret_or_tls_is_needed() {
     for bind in ["0.0.0.0:4500", "[::]:4500", "192.0.2.1:4500", "node.example:4500"] {
         let error = error(&[("CLUSTER_BIND", bind)]);

@@ -77,6 +77,12 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether nobody asks for it, nobody may come back to it, and nothing is known of it yet.
+    pub(super) fn has_nothing(&self) -> bool {
+        let is_wanted = !self.asks.is_empty() || self.kept_since.is_some();
+        !is_wanted && self.since.is_none() && self.last.is_none() && self.evicted.is_none()
+    }
+
     /// Takes an event into the log; its number there.
     pub(super) fn append(
         &mut self,

@@ -6,7 +6,7 @@ use futures_util::{Stream, stream::poll_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,7 @@ use super::{
     greeting::{self, Introduction, Refusal},
     mistrust,
     neighbours::{Neighbours, Seat},
+    newcomers::Newcomers,
     proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
     tls::Tls,
     transport::{Attentive, Heard, Listener, Tasks, Wire},
@@ -35,9 +36,6 @@ use crate::{
 
 /// How long a node that connects may take until it has greeted.
 const GREETING_WITHIN: Duration = Duration::from_secs(5);
-
-/// Nodes that have connected and not yet greeted; more are turned away, those that are linked are not concerned.
-const NEWCOMERS: usize = 256;
 
 /// How long the last words may take to get through.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -59,7 +57,7 @@ pub(super) struct Host {
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
     pub complaints: Mutex<Reminder>,
-    pub newcomers: Arc<Semaphore>,
+    pub newcomers: Newcomers,
 }
 
 /// One call as it came in.
@@ -75,10 +73,6 @@ impl From<Malformed> for End {
     fn from(malformed: Malformed) -> Self {
         Self(LinkEnd::Protocol, malformed.to_string())
     }
-}
-
-pub(super) fn newcomers() -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(NEWCOMERS))
 }
 
 impl Host {
@@ -106,9 +100,7 @@ impl Host {
     }
 
     async fn connection(&self, wire: Box<dyn Wire>, peer: IpAddr) {
-        let Ok(newcomer) = self.newcomers.try_acquire() else {
-            return self.complain(peer, "too many connections of nodes that have not yet greeted");
-        };
+        let newcomer = self.newcomers.enter(peer);
         let (tasks, heard, stop) = (Tasks::new(), Heard::now(), CancellationToken::new());
         let (over, ended) = oneshot::channel();
         let greeted = async {
@@ -116,7 +108,13 @@ impl Host {
             let introduction = greeting(&mut call.edge, peer).await;
             Some((call, introduction))
         };
-        let (call, introduction) = match timeout(GREETING_WITHIN, greeted).await {
+        let greeted = tokio::select! {
+            greeted = timeout(GREETING_WITHIN, greeted) => greeted,
+            () = newcomer.lost() => {
+                return self.complain(peer, "too many connections that have not yet greeted, most of them from there");
+            }
+        };
+        let (call, introduction) = match greeted {
             Ok(Some(greeted)) => greeted,
             Ok(None) => return,
             Err(_) => return self.complain(peer, "no greeting within 5 seconds"),
@@ -210,7 +208,7 @@ impl Host {
     /// Relays to the edge until one of both has enough. Returns the call if its last words are under way.
     async fn link(&self, seat: Seat, mut call: Call, edge: Introduction, stop: CancellationToken) -> Option<Call> {
         let node = &edge.sender.node;
-        tracing::debug!(%node, version = ?edge.version, "a node has opened its link to this one");
+        tracing::debug!(%node, version = %edge.version.escape_debug(), "a node has opened its link to this one");
         let welcome = holder_message::Kind::Welcome(self.neighbours.welcome());
         let end = if call.out.send(Ok(proto::HolderMessage { kind: Some(welcome) })).await.is_err() {
             End(LinkEnd::Lost, "the connection was lost".to_owned())

@@ -1,6 +1,15 @@
 //! Links that this node opens to others: it is the edge.
 
-use std::{io, net::SocketAddr, sync::Arc, task, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task,
+    time::Duration,
+};
 
 use futures_util::stream::poll_fn;
 use hyper::client::conn::http2::SendRequest;
@@ -14,7 +23,7 @@ use tonic::{Code, Request, Status, Streaming, body::Body, metadata::MetadataValu
 use super::{
     super::{
         door::{Door, OpenLink},
-        message::{LARGEST_EVENT, Order},
+        message::{LARGEST_EVENT, Notice, Order},
     },
     asked::Asked,
     greeting::{self, Introduction, Refusal},
@@ -81,6 +90,7 @@ pub(super) struct Answered {
     out: mpsc::Sender<proto::EdgeMessage>,
     holder: Streaming<proto::HolderMessage>,
     stop: CancellationToken,
+    heard: Heard,
     /// The connection ends with it.
     _tasks: Tasks,
 }
@@ -104,7 +114,7 @@ impl Caller {
         let wire = timeout(CONNECT_WITHIN, wire).await.map_err(late)??;
         let answered = async {
             let (out, mut holder) = timeout(ANSWER_WITHIN, self.call(wire, &tasks)).await.map_err(late)??;
-            let introduction = timeout(ANSWER_WITHIN, answer(&mut holder)).await.map_err(late)??;
+            let introduction = timeout(ANSWER_WITHIN, self.answer(&mut holder)).await.map_err(late)??;
             Ok((out, holder, introduction))
         };
         let (out, holder, mut introduction) = answered.await.map_err(|failure| match told.get() {
@@ -113,12 +123,12 @@ impl Caller {
         })?;
         introduction.sender.address = introduction.sender.address.or_else(|| reachable(address));
         let (node, version) = (introduction.sender.node.clone(), introduction.version.clone());
-        let seat = self.neighbours.claim(introduction, heard, stop.clone()).map_err(|clash| match clash {
+        let seat = self.neighbours.claim(introduction, heard.clone(), stop.clone()).map_err(|clash| match clash {
             Clash::Linked => Failure::Linked(node.clone()),
             Clash::Soon => Failure::Soon,
             Clash::Refused(refusal) => refused(refusal),
         })?;
-        Ok(Answered { seat, node, version, out, holder, stop, _tasks: tasks })
+        Ok(Answered { seat, node, version, out, holder, stop, heard, _tasks: tasks })
     }
 
     async fn connect(
@@ -132,11 +142,32 @@ impl Caller {
         let wire = Attentive::new(self.connector.connect(address).await.map_err(unreachable)?, heard);
         let Some(tls) = &self.tls else { return Ok(Box::new(wire)) };
         tls.connect(wire, host, told).await.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData if !is_of_certificates(&error) => Failure::Refused(self.no_node()),
             io::ErrorKind::InvalidData | io::ErrorKind::Other => {
                 Failure::Refused(format!("TLS: {}", mistrust::explain(&error)))
             }
-            _ => unreachable(error),
+            _ => Failure::Unreachable(self.no_node()),
         })
+    }
+
+    /// What is said of an address where a connection can be made that is of no use, whatever the reason in detail.
+    fn no_node(&self) -> String {
+        let with = if self.tls.is_some() { "without" } else { "with" };
+        format!("something answers there that is no node of a cluster, or one {with} CLUSTER_TLS_CERT")
+    }
+
+    /// Why a call did not become a link.
+    fn failure(&self, status: &Status) -> Failure {
+        let problem = describe(status);
+        match status.code() {
+            Code::Unauthenticated => Failure::Refused("the secret is another one there (CLUSTER_SECRET)".to_owned()),
+            Code::Unimplemented => Failure::Refused(self.no_node()),
+            _ if std::error::Error::source(status).is_some() => {
+                tracing::debug!(problem, "what answers is no node");
+                Failure::Unreachable(self.no_node())
+            }
+            _ => Failure::Unreachable(problem),
+        }
     }
 
     async fn call(
@@ -144,11 +175,8 @@ impl Caller {
         wire: Box<dyn Wire>,
         tasks: &Tasks,
     ) -> Result<(mpsc::Sender<proto::EdgeMessage>, Streaming<proto::HolderMessage>), Failure> {
-        let (requests, connection) = tasks
-            .client()
-            .handshake(TokioIo::new(wire))
-            .await
-            .map_err(|error| Failure::Unreachable(error.to_string()))?;
+        let (requests, connection) =
+            tasks.client().handshake(TokioIo::new(wire)).await.map_err(|_| Failure::Unreachable(self.no_node()))?;
         tasks.spawn(async move {
             // Why it ended is found out by who uses the call.
             let _ = connection.await;
@@ -165,19 +193,45 @@ impl Caller {
         let origin = hyper::Uri::from_static("http://node");
         let mut client =
             RelayClient::with_origin(Requests(requests), origin).max_decoding_message_size(LARGEST_MESSAGE);
-        let response = client.link(request).await.map_err(|status| failure(&status))?;
+        let response = client.link(request).await.map_err(|status| self.failure(&status))?;
         Ok((out, response.into_inner()))
+    }
+
+    /// The holder's first message.
+    async fn answer(&self, holder: &mut Streaming<proto::HolderMessage>) -> Result<Introduction, Failure> {
+        loop {
+            let message = holder.message().await.map_err(|status| self.failure(&status))?;
+            let Some(message) = message else { return Err(Failure::Unreachable("it has closed the link".to_owned())) };
+            match message.kind {
+                Some(holder_message::Kind::Welcome(welcome)) => return Ok(greeting::read_welcome(welcome)?),
+                Some(holder_message::Kind::Refusal(refusal)) => return Err(refused(greeting::read_refusal(refusal))),
+                Some(holder_message::Kind::Notices(_)) => {
+                    return Err(Malformed::new("notices", "before the welcome").into());
+                }
+                Some(holder_message::Kind::Members(_)) => {
+                    return Err(Malformed::new("members", "before the welcome").into());
+                }
+                None => {}
+            }
+        }
     }
 
     /// Lets the edge of this node use a link, until it ends: with the reason.
     pub(super) async fn link(&self, answered: Answered) -> (LinkEnd, String) {
-        let Answered { seat, node, out, mut holder, stop, .. } = answered;
+        let Answered { seat, node, out, mut holder, stop, heard, .. } = answered;
+        let is_leaving = AtomicBool::new(false);
         let Ok(open) = self.door.open(node).await else { return stopping() };
         let end = tokio::select! {
-            end = hear(&open, &mut holder, &seat) => end,
+            end = hear(&open, &mut holder, (&seat, &is_leaving)) => end,
             end = self.order(&open, &out) => end,
             () = stop.cancelled() => (LinkEnd::Lost, "another process has taken its place".to_owned()),
             () = self.stop.cancelled() => stopping(),
+        };
+        let end = match (end, heard.silence()) {
+            // It had said so.
+            ((LinkEnd::Lost, problem), _) if is_leaving.into_inner() => (LinkEnd::Stopping, problem),
+            ((LinkEnd::Lost, _), Some(silence)) => (LinkEnd::Lost, format!("silent for {} s", silence.as_secs())),
+            (end, _) => end,
         };
         open.close().await;
         drop(seat);
@@ -234,7 +288,11 @@ fn reachable(address: SocketAddr) -> Option<PeerAddress> {
 }
 
 /// Passes on what the holder says.
-async fn hear(open: &OpenLink, holder: &mut Streaming<proto::HolderMessage>, seat: &Seat) -> (LinkEnd, String) {
+async fn hear(
+    open: &OpenLink,
+    holder: &mut Streaming<proto::HolderMessage>,
+    (seat, is_leaving): (&Seat, &AtomicBool),
+) -> (LinkEnd, String) {
     let nonsense = |malformed: Malformed| (LinkEnd::Protocol, malformed.to_string());
     loop {
         let message = match holder.message().await {
@@ -246,6 +304,9 @@ async fn hear(open: &OpenLink, holder: &mut Streaming<proto::HolderMessage>, sea
             Some(holder_message::Kind::Notices(notices)) => match wire::read_notices(notices) {
                 Ok(notices) if notices.is_empty() => {}
                 Ok(notices) => {
+                    if notices.iter().any(|notice| matches!(notice, Notice::Leaving)) {
+                        is_leaving.store(true, Ordering::Relaxed);
+                    }
                     if open.hear(notices).await.is_err() {
                         return stopping();
                     }
@@ -263,25 +324,6 @@ async fn hear(open: &OpenLink, holder: &mut Streaming<proto::HolderMessage>, sea
     }
 }
 
-/// The holder's first message.
-async fn answer(holder: &mut Streaming<proto::HolderMessage>) -> Result<Introduction, Failure> {
-    loop {
-        let message = holder.message().await.map_err(|status| failure(&status))?;
-        let Some(message) = message else { return Err(Failure::Unreachable("it has closed the link".to_owned())) };
-        match message.kind {
-            Some(holder_message::Kind::Welcome(welcome)) => return Ok(greeting::read_welcome(welcome)?),
-            Some(holder_message::Kind::Refusal(refusal)) => return Err(refused(greeting::read_refusal(refusal))),
-            Some(holder_message::Kind::Notices(_)) => {
-                return Err(Malformed::new("notices", "before the welcome").into());
-            }
-            Some(holder_message::Kind::Members(_)) => {
-                return Err(Malformed::new("members", "before the welcome").into());
-            }
-            None => {}
-        }
-    }
-}
-
 fn refused(refusal: Refusal) -> Failure {
     match refusal.reason {
         proto::refusal::Reason::Yourself => Failure::Yourself,
@@ -290,13 +332,10 @@ fn refused(refusal: Refusal) -> Failure {
     }
 }
 
-/// Why a call did not become a link.
-fn failure(status: &Status) -> Failure {
-    match status.code() {
-        Code::Unauthenticated => Failure::Refused("the secret is another one there (CLUSTER_SECRET)".to_owned()),
-        Code::Unimplemented => Failure::Refused("something else listens there (CLUSTER_PEERS)".to_owned()),
-        _ => Failure::Unreachable(describe(status)),
-    }
+/// Whether TLS is spoken there, and it is certificates that are not as they should be.
+fn is_of_certificates(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    !matches!(cause, Some(rustls::Error::InvalidMessage(_) | rustls::Error::InappropriateMessage { .. }))
 }
 
 /// Why a link ended.

@@ -121,7 +121,10 @@ impl Dialler {
             found.iter().any(|one| Some(one.address) == address)
         };
         let told = self.caller.neighbours.told();
-        let told = told.into_iter().filter(|told| !is_found(told)).map(Target::Told);
+        let told = told
+            .into_iter()
+            .filter(|told| !is_found(told) || self.caller.neighbours.is_mistaken(told))
+            .map(Target::Told);
         found.iter().cloned().map(Target::Found).chain(told).take(MOST_TARGETS).collect()
     }
 
@@ -130,6 +133,7 @@ impl Dialler {
         let (mut trouble, mut attempt) = (Trouble::new(target.to_string(), &self.said), 0_usize);
         while *wanted.borrow() {
             found.mark_unchanged();
+            let expected = self.caller.neighbours.expected_at(&target.address());
             let answered = tokio::select! {
                 answered = self.dial(&target, attempt) => answered,
                 () = self.caller.stop.cancelled() => return,
@@ -138,16 +142,19 @@ impl Dialler {
             let pause = match answered {
                 Ok(answered) => {
                     let (node, began) = (answered.node.clone(), Instant::now());
-                    tracing::info!(%node, version = ?answered.version, %target, "linked to a node");
+                    tracing::info!(%node, version = %answered.version.escape_debug(), %target, "linked to a node");
                     let (end, problem) = self.caller.link(answered).await;
+                    if self.caller.stop.is_cancelled() {
+                        return;
+                    }
                     trouble.link_ended(&node, end, &problem, began.elapsed() >= GOOD_LINK)
                 }
                 Err(Failure::Refused(problem)) => {
                     self.caller.metrics.relay.link_closed(LinkEnd::Refused);
                     trouble.refused(&problem)
                 }
-                Err(Failure::Unreachable(problem)) => trouble.unreachable(&problem),
-                Err(failure) => trouble.not_needed(failure),
+                Err(Failure::Unreachable(problem)) => trouble.unreachable(expected.as_ref(), &problem),
+                Err(failure) => trouble.not_needed(expected.as_ref(), failure),
             };
             tokio::select! {
                 () = self.rest(pause, &mut found, &mut wanted) => {}
@@ -207,6 +214,15 @@ impl Dialler {
     }
 }
 
+impl Target {
+    fn address(&self) -> PeerAddress {
+        match self {
+            Self::Found(found) => found.address.into(),
+            Self::Told(peer) => peer.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -252,8 +268,11 @@ impl<'a> Trouble<'a> {
         }
         self.since = Some(Instant::now());
         match end {
-            LinkEnd::Stopping | LinkEnd::Lost if was_good || self.is_due() => {
-                tracing::info!(%node, target = self.target, problem, "link to a node lost");
+            LinkEnd::Stopping if was_good || self.is_due() => {
+                tracing::info!(%node, target = self.target, problem, "a node has left");
+            }
+            LinkEnd::Lost if was_good => {
+                tracing::warn!(%node, target = self.target, problem, "link to a node lost");
             }
             _ if self.is_due() => {
                 tracing::warn!(%node, target = self.target, problem, "link to a node lost");
@@ -274,16 +293,38 @@ impl<'a> Trouble<'a> {
         Pause::For(jittered(REFUSED_PAUSE))
     }
 
-    fn unreachable(&mut self, problem: &str) -> Pause {
+    fn unreachable(&mut self, expected: Option<&NodeId>, problem: &str) -> Pause {
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() >= PATIENCE && self.is_due() {
-            tracing::warn!(target = self.target, problem, "no node answers; trying again, and saying so once a minute");
+            let node = expected.map(tracing::field::display);
+            tracing::warn!(
+                node,
+                target = self.target,
+                problem,
+                "no node answers; trying again, and saying so once a minute"
+            );
         }
         self.next_pause()
     }
 
-    fn not_needed(&mut self, failure: Failure) -> Pause {
-        self.end();
+    /// Another node has answered than the one that others say is there.
+    fn mistaken(&mut self, expected: &NodeId, there: &str) -> Pause {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= PATIENCE && self.is_due() {
+            let target = &self.target;
+            tracing::warn!(target, "asked for {expected}, {there} answered (CLUSTER_ADVERTISE of {expected})");
+        }
+        Pause::For(jittered(REFUSED_PAUSE))
+    }
+
+    fn not_needed(&mut self, expected: Option<&NodeId>, failure: Failure) -> Pause {
+        match (&failure, expected) {
+            (Failure::Linked(node), Some(expected)) if node != expected => {
+                return self.mistaken(expected, node.as_str());
+            }
+            (Failure::Yourself, Some(expected)) => return self.mistaken(expected, "this node itself"),
+            _ => self.end(),
+        }
         match failure {
             Failure::Linked(node) => {
                 tracing::debug!(%node, target = self.target, "another address of a node that there is a link to");

@@ -15,6 +15,7 @@ mod dial;
 mod greeting;
 mod mistrust;
 mod neighbours;
+mod newcomers;
 mod probe;
 mod proto;
 mod tls;
@@ -39,6 +40,7 @@ use dial::Dialler;
 use greeting::Member;
 pub(in crate::relay) use neighbours::Linked;
 use neighbours::Neighbours;
+use newcomers::Newcomers;
 pub use probe::{Answer, Probed, probe};
 use tls::Tls;
 pub use tls::TlsError;
@@ -81,7 +83,7 @@ pub(super) fn start(ends: Ends) -> Result<watch::Receiver<Arc<Linked>>, TlsError
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         complaints: Mutex::default(),
-        newcomers: accept::newcomers(),
+        newcomers: Newcomers::default(),
     };
     lifecycle.spawn_essential("listener for nodes", Arc::new(host).serve(listener));
     let stop = CancellationToken::new();

@@ -198,13 +198,22 @@ impl Neighbours {
         let mut state = self.state.lock();
         let now = Instant::now();
         state.remembered.retain(|_, until| *until > now);
-        let linked: BTreeSet<&NodeId> = state.outgoing.values().map(|(link, _)| &link.member.node).collect();
-        let greeters = state.incoming.values().map(|link| &link.member);
-        let told = state.outgoing.values().flat_map(|(_, told)| told);
-        let unlinked =
-            greeters.chain(told).filter(|member| member.node != self.own.node && !linked.contains(&member.node));
-        let addresses = unlinked.filter_map(|member| member.address.as_ref());
+        let addresses = state.unlinked(&self.own.node).into_iter().filter_map(|member| member.address.as_ref());
         addresses.chain(state.remembered.keys()).take(MOST_MEMBERS).cloned().collect()
+    }
+
+    /// Which node others say is at an address, or it says so itself, if there is no link to it.
+    pub(super) fn expected_at(&self, address: &PeerAddress) -> Option<NodeId> {
+        let state = self.state.lock();
+        let unlinked = state.unlinked(&self.own.node);
+        unlinked.into_iter().find(|member| member.address.as_ref() == Some(address)).map(|member| member.node.clone())
+    }
+
+    /// Whether an unlinked node is said to be at the address of one that there is a link to.
+    pub(super) fn is_mistaken(&self, address: &PeerAddress) -> bool {
+        let is_there = |(link, _): &(Link, Vec<Member>)| link.member.address.as_ref() == Some(address);
+        let is_linked = self.state.lock().outgoing.values().any(is_there);
+        is_linked && self.expected_at(address).is_some()
     }
 
     fn changed(&self) {
@@ -221,6 +230,14 @@ impl Neighbours {
 }
 
 impl State {
+    /// Nodes that are known, and to which there is no link.
+    fn unlinked(&self, own: &NodeId) -> Vec<&Member> {
+        let linked: BTreeSet<&NodeId> = self.outgoing.values().map(|(link, _)| &link.member.node).collect();
+        let greeters = self.incoming.values().map(|link| &link.member);
+        let told = self.outgoing.values().flat_map(|(_, told)| told);
+        greeters.chain(told).filter(|member| member.node != *own && !linked.contains(&member.node)).collect()
+    }
+
     fn next_number(&mut self) -> u64 {
         self.links_ever += 1;
         self.links_ever

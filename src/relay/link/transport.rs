@@ -153,7 +153,12 @@ impl Heard {
 
     /// Whether the peer should have said something meanwhile.
     pub(super) fn is_silent(&self) -> bool {
-        self.0.lock().elapsed() > SILENT_AFTER
+        self.silence().is_some()
+    }
+
+    /// For how long it has said nothing, if it should have.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        Some(self.0.lock().elapsed()).filter(|silence| *silence > SILENT_AFTER)
     }
 }
 

@@ -17,6 +17,7 @@ async fn a_channel_is_remembered_once_however_many_links_with_it_end() {
     for _ in 0..100 {
         tokio::time::advance(Duration::from_secs(1)).await;
         scene.hold(1, "a");
+        scene.confirm();
         scene.reconnect();
     }
     assert_eq!(scene.holder.kept.len(), 1);
@@ -35,9 +36,22 @@ async fn what_is_kept_for_edges_that_are_gone_is_bounded_and_the_oldest_goes() {
     for name in ["a", "b", &"c".repeat(100)] {
         tokio::time::advance(Duration::from_secs(1)).await;
         scene.hold(1, name);
+        scene.confirm();
         scene.reconnect();
     }
     assert_eq!(scene.holder.held(), BTreeSet::from([channel("b"), channel(&"c".repeat(100))]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn channels_that_were_never_subscribed_are_left_with_the_link_that_asked_for_them() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.hold(2, "b");
+    scene.reconnect();
+    assert_eq!(scene.holder.held(), BTreeSet::from([channel("a")]));
+    scene.hold(1, "c");
+    assert_eq!(scene.told, ["+a", "+b", "+c", "-b"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -64,3 +64,18 @@ async fn a_new_process_takes_the_place_of_one_that_fell_silent() {
     assert!(since.elapsed() < Duration::from_millis(2_500), "{:?}", since.elapsed());
     assert_eq!(b.linked.borrow().values().map(|incarnation| incarnation.0).collect::<Vec<_>>(), [2_000]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_goes_by_the_address_of_another_is_told_of() {
+    let (log, _logging) = Log::start();
+    let net = Net::default();
+    let (mut a, b) = (Node::start(plan("a").on(&net)).await, Node::start(plan("b").on(&net)).await);
+    a.finds(&[b.address]);
+    a.is_linked_to(&["b"]).await;
+    let mut mistaken = plan("c").on(&net);
+    mistaken.config.advertise = Some(b.address.into());
+    let c = Node::start(mistaken).await;
+    c.finds(&[a.address]);
+    log.says(&["WARN", "asked for c, b answered (CLUSTER_ADVERTISE of c)", &b.address.to_string()]).await;
+    assert!(log.count(&["asked for c, b answered"]) == 1 && !a.linked.borrow().contains_key(&"c".parse().unwrap()));
+}

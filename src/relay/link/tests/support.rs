@@ -112,7 +112,7 @@ impl Node {
         let (address, (found, receiver), (door, letters)) = (listener.address, watch::channel(Arc::default()), door());
         let mut config = plan.config;
         if plan.net.is_some() {
-            config.advertise = address.to_string().parse().ok();
+            config.advertise = config.advertise.or_else(|| address.to_string().parse().ok());
         }
         let ends = Ends {
             incarnation: Incarnation(plan.incarnation),
