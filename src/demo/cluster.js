@@ -107,6 +107,7 @@ function nodeElement(name, port) {
     make("div", { className: "track" }, make("div", { className: "fill" })),
     make("p", { className: "facts" },
       make("span", { className: "percent", title: "The share of all channels that it is to own, by a sample of 10,000" }),
+      make("span", { className: "clients" }),
       make("span", { className: "held", title: "Of the channels that somebody watches now; they are listed under “Who holds which channel”" })),
     make("p", { className: "ends" }, stop, kill));
   return element;
@@ -121,7 +122,8 @@ function showNode(node) {
   const clients = `${info.clients} client${info.clients === 1 ? "" : "s"}`;
   const channels = `${info.owned} channel${info.owned === 1 ? "" : "s"}`;
   put(".percent", alive ? `${(info.share * 100).toFixed(1)}\u00a0% of the ring` : "its channels go to the others");
-  put(".held", alive ? `${clients}; owns ${channels}, stands by for ${info.standby}` : "");
+  put(".clients", alive ? clients : "");
+  put(".held", alive ? `owns ${channels}, stands by for ${info.standby}` : "");
   element.querySelector(".fill").style.inlineSize = `${(info.share * 100).toFixed(1)}%`;
   if (!alive) element.querySelector("a").removeAttribute("href");
   const last = running().length < 2;
