@@ -95,7 +95,7 @@ async fn run_cluster(
     let traffic = Arc::<Traffic>::default();
     let nodes = Nodes::new(listen, Arc::clone(&traffic))?;
     for _ in 0..count {
-        nodes.add().await.map_err(|refused| match refused {
+        nodes.start_one().await.map_err(|refused| match refused {
             nodes::Refused::Failed(error) => error,
             refused => refused.into(),
         })?;

@@ -2,7 +2,12 @@
 
 mod view;
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use parking_lot::Mutex;
@@ -11,7 +16,7 @@ use tokio::{
     sync::{Mutex as Turn, mpsc},
 };
 
-use super::{accounts, api, explain, traffic::Traffic};
+use super::{accounts, api, explain, reachable, traffic::Traffic};
 use crate::{
     app::{self, Server},
     cluster::{ClusterConfig, ClusterName, NodeId, PeerAddress, Ring, Secret},
@@ -63,6 +68,8 @@ struct Node {
     id: NodeId,
     address: String,
     port: u16,
+    /// Where other nodes reach it, as the log names it.
+    relay: String,
     life: Life,
 }
 
@@ -70,8 +77,8 @@ enum Life {
     Runs(Box<Running>),
     /// It still runs, and hands over.
     Leaves,
-    Killed,
-    Left,
+    Killed(Instant),
+    Left(Instant),
 }
 
 /// Dropped, the threads end first.
@@ -159,19 +166,31 @@ impl Nodes {
         }
     }
 
-    /// Adds a node, which gets to know those that are there. Returns its name.
-    pub async fn add(self: &Arc<Self>) -> Result<String, Refused> {
+    /// Starts a node, which gets to know those that are there. Returns its name.
+    pub async fn start_one(self: &Arc<Self>) -> Result<String, Refused> {
         let nodes = Arc::clone(self);
         self.at_home(async move { nodes.start_next().await }).await
+    }
+
+    /// Starts a node while others run, and tells of it.
+    pub async fn add(self: &Arc<Self>) -> Result<String, Refused> {
+        let nodes = Arc::clone(self);
+        self.at_home(async move {
+            let name = Arc::clone(&nodes).start_next().await?;
+            nodes.print(&name, "was added");
+            Ok(name)
+        })
+        .await
     }
 
     /// Ends a node as `kill -9` would.
     pub async fn kill(self: &Arc<Self>, name: &str) -> Result<(), Refused> {
         let (nodes, name) = (Arc::clone(self), name.to_owned());
         self.at_home(async move {
-            let killed = nodes.state.lock().take(&name, Life::Killed)?;
+            let killed = nodes.state.lock().take(&name, Life::Killed(Instant::now()))?;
             killed.server.lifecycle().abandon();
             drop(killed);
+            nodes.print(&name, "was killed");
             Ok(())
         })
         .await
@@ -185,10 +204,10 @@ impl Nodes {
             leaving.server.leave().await;
             leaving.server.end().await;
             drop(leaving);
-            let mut state = nodes.state.lock();
-            if let Some(left) = state.nodes.iter_mut().find(|node| node.id.as_str() == name) {
-                left.life = Life::Left;
+            if let Some(left) = nodes.state.lock().nodes.iter_mut().find(|node| node.id.as_str() == name) {
+                left.life = Life::Left(Instant::now());
             }
+            nodes.print(&name, "was stopped");
             Ok(())
         })
         .await
@@ -199,6 +218,15 @@ impl Nodes {
         let nodes = std::mem::take(&mut self.state.lock().nodes);
         let running = nodes.iter().filter_map(Node::running);
         futures_util::future::join_all(running.map(|running| running.server.end())).await;
+    }
+
+    /// Tells the terminal what became of a node, and of the address by which the log names it.
+    fn print(&self, name: &str, happened: &str) {
+        let state = self.state.lock();
+        let Some(node) = state.nodes.iter().find(|node| node.id.as_str() == name) else { return };
+        let (address, relay) = (reachable(&node.address), &node.relay);
+        // A terminal that is gone stops nothing.
+        let _ = writeln!(std::io::stdout(), "{name} {happened}: http://{address}/ (other nodes call it {relay})");
     }
 
     /// Makes a change to its end, even if whoever asked for it is gone: it may be the node itself.
@@ -288,10 +316,11 @@ impl State {
     fn started(&mut self, id: NodeId, running: Running) {
         let address = running.server.address.clone();
         let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
+        let relay = running.server.relay_address().map(|relay| relay.to_string()).unwrap_or_default();
         self.ports.push(port);
-        self.nodes.push(Node { id, address, port, life: Life::Runs(Box::new(running)) });
+        self.nodes.push(Node { id, address, port, relay, life: Life::Runs(Box::new(running)) });
         if self.nodes.len() > MOST
-            && let Some(gone) = self.nodes.iter().position(|node| matches!(node.life, Life::Killed | Life::Left))
+            && let Some(gone) = self.nodes.iter().position(|node| node.life.ended().is_some())
         {
             self.nodes.remove(gone);
         }
@@ -325,6 +354,16 @@ impl State {
     }
 }
 
+impl Life {
+    /// Since when it is over.
+    fn ended(&self) -> Option<Instant> {
+        match self {
+            Self::Killed(at) | Self::Left(at) => Some(*at),
+            Self::Runs(_) | Self::Leaves => None,
+        }
+    }
+}
+
 impl Node {
     fn running(&self) -> Option<&Running> {
         if let Life::Runs(running) = &self.life { Some(running) } else { None }
@@ -332,31 +371,4 @@ impl Node {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(port: u16) -> ListenAddress {
-        ListenAddress::Tcp("127.0.0.1".to_owned(), port)
-    }
-
-    fn port(listener: &BoundListener) -> u16 {
-        listener.address().rsplit(':').next().and_then(|port| port.parse().ok()).expect("it has a port")
-    }
-
-    #[tokio::test]
-    async fn nodes_cannot_share_a_unix_socket() {
-        let refused = Nodes::new(ListenAddress::Unix("/tmp/flodgatt.sock".into()), Arc::default()).err();
-        assert!(refused.expect("one socket is not enough").to_string().contains("unset SOCKET"));
-    }
-
-    #[tokio::test]
-    async fn the_first_node_needs_the_port_that_is_wished_and_others_take_the_next_that_are_free() {
-        let taken = at(0).bind().await.expect("some port is free");
-        let first = port(&taken);
-        let nodes = Nodes::new(at(first), Arc::default()).expect("it is a port");
-        assert!(nodes.bind(1).await.expect_err("it is taken").is_taken());
-        let second = nodes.bind(2).await.expect("some port is free");
-        let third = nodes.bind(2).await.expect("some port is free");
-        assert!(first < port(&second) && port(&second) < port(&third));
-    }
-}
+mod tests;

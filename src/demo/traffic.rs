@@ -23,7 +23,7 @@ pub const NUMBERED: std::ops::RangeInclusive<i64> = 101..=110;
 pub const NUMBER_EVENT: &str = "demo.number";
 
 /// The pause between two numbers, of which each list gets one in turn.
-const NUMBER_PAUSE: Duration = Duration::from_millis(20);
+pub const NUMBER_PAUSE: Duration = Duration::from_millis(20);
 
 /// What whoever opens a stream sees at once, however slow the traffic is.
 const WELCOME_POSTS: u32 = 5;

@@ -68,11 +68,15 @@ try {
   await life(page, "node-2", "killed");
   await flows(page, 2);
   await page.getByTestId("cluster-news").filter({ hasText: /node-2 was killed. Moved: \d+ channels? to node-[13]/ }).waitFor();
+  await page.getByTestId("gone").filter({ hasText: /^node-2: killed \d+ s ago$/ }).waitFor();
+  const since = page.getByTestId("since");
+  await since.filter({ hasText: /longest pause since you killed node-2\s*\d+\.\d\d s/ }).waitFor();
   await shot(page, "cluster-killed-1440");
 
   await page.getByRole("button", { name: "Add a node" }).click();
   await life(page, "node-4", "runs");
   await flows(page, 3);
+  await since.filter({ hasText: "longest pause since you added node-4" }).waitFor();
   await shot(page, "cluster-added-1440");
 
   // The one that served the page.
@@ -105,11 +109,31 @@ try {
   await page.getByRole("button", { name: "Kill node-4" }).click();
   await life(page, "node-4", "killed");
   assert.ok(await page.getByRole("button", { name: "Kill node-5" }).isDisabled(), "the last node cannot be killed");
+  assert.equal(await page.locator("#gone li").count(), 3, "the last few that are gone are told of");
+  await page.getByText("The last node cannot be stopped or killed").waitFor();
+  await page.evaluate(() => scrollTo(0, 0));
+  const [top, height] = await page.locator('[data-node="node-5"]').evaluate((node) => [node.getBoundingClientRect().bottom, innerHeight]);
+  assert.ok(top <= height, "the living node is on the first screen");
   await flows(page, 1);
+  const line = await page.locator("#nodes .percent").evaluate((text) => text.getClientRects().length === 1 && text.offsetHeight < 30);
+  assert.ok(line, "the share is one line");
+  await fits(page);
+  await shot(page, "cluster-last-390");
+  await page.setViewportSize({ width: 1440, height: 900 });
+  await shot(page, "cluster-last-1440");
+  await page.getByRole("button", { name: "Add a node" }).click();
+  await life(page, "node-6", "runs");
+  await page.waitForFunction(() => document.querySelector('[data-node="node-5"] .kill').title.startsWith("Ends it"));
+  await page.getByText("The last node cannot be stopped or killed").waitFor({ state: "hidden" });
+  await flows(page, 2);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.emulateMedia({ colorScheme: "light" });
+  await shot(page, "cluster-light-390");
   await page.evaluate(() => {
     const [list, { number }] = [...running()[0].connection.last][0];
-    checkNumber(new Map([[list, { number, at: performance.now() }]]), list, number + 3);
-    checkNumber(new Map([[list, { number, at: performance.now() }]]), list, number);
+    const connection = () => ({ last: new Map([[list, { number, at: performance.now() }]]), settled: Infinity });
+    checkNumber(connection(), list, number + 3);
+    checkNumber(connection(), list, number);
   });
   await page.locator('[data-check="lost"].bad', { hasText: /^2$/ }).waitFor();
   await page.locator('[data-check="doubled"].bad', { hasText: /^1$/ }).waitFor();

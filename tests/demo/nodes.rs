@@ -196,6 +196,54 @@ async fn every_channel_that_flows_has_an_owner_and_a_standby_that_are_subscribed
 }
 
 #[tokio::test]
+async fn the_terminal_tells_what_became_of_nodes_and_where_new_ones_are() {
+    let cluster = Cluster::start(3).await;
+    let (address, victim) = (cluster.address("node-3").await, cluster.address("node-1").await);
+    kill(&address, "node-1").await;
+    let told = cluster.demo.prints("death", |line| line.strip_prefix("node-1 was killed: ").map(str::to_owned)).await;
+    // The log names it by its other address.
+    assert!(
+        told.starts_with(&format!("http://127.0.0.1:{}/ (other nodes call it 127.0.0.1:", victim.port())),
+        "{told}"
+    );
+    let (name, added) = add(&address).await;
+    let start = format!("{name} was added: http://127.0.0.1:{}/", added.port());
+    cluster.demo.prints("addition", |line| line.starts_with(&start).then_some(())).await;
+    assert_eq!(change(&address, "POST", "/node-2/leave").await.status, 200);
+    cluster.demo.prints("end", |line| line.starts_with("node-2 was stopped: ").then_some(())).await;
+}
+
+#[tokio::test]
+async fn nodes_that_are_gone_say_since_when() {
+    let cluster = Cluster::start(2).await;
+    let address = cluster.address("node-2").await;
+    assert!(node(&address, "node-1").await["ended_seconds_ago"].is_null());
+    kill(&address, "node-1").await;
+    eventually("a second after its death", || async {
+        let told = node(&address, "node-1").await;
+        if told["ended_seconds_ago"].as_u64() >= Some(1) { Ok(()) } else { Err(told) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_node_holds_as_many_channels_as_are_listed_for_it() {
+    let cluster = Cluster::start(3).await;
+    let address = cluster.address("node-1").await;
+    // Quiet channels come with it.
+    let _counter = Counter::open(&address, &cluster.token).await;
+    let view = view(&address).await;
+    let channels = view["channels"].as_array().unwrap();
+    assert!(channels.iter().any(|one| one["events"] == 0), "{view}");
+    for node in view["nodes"].as_array().unwrap() {
+        for (role, count) in [("owner", "owned"), ("standby", "standby")] {
+            let listed = channels.iter().filter(|one| one[role] == node["name"]).count();
+            assert_eq!(node[count].as_u64(), Some(listed as u64), "{view}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn pages_of_strangers_change_no_nodes() {
     let cluster = Cluster::start(2).await;
     let address = cluster.address("node-1").await;

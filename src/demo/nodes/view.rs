@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::{
-    super::traffic::{NUMBER_EVENT, NUMBERED},
+    super::traffic::{NUMBER_EVENT, NUMBER_PAUSE, NUMBERED},
     Life, Node, Nodes, State,
 };
 use crate::{
@@ -18,29 +18,32 @@ use crate::{
 type Subscribed<'a> = BTreeMap<&'a NodeId, BTreeSet<Channel>>;
 
 impl Nodes {
-    /// The nodes, and the channels on which something flowed lately: who is to hold them by the ring, and who is subscribed.
+    /// The nodes, and the channels that somebody watches: how many events they had of late, who is to hold them by the ring,
+    /// and who is subscribed.
     pub fn view(&self) -> Value {
-        let lately = self.traffic.lately();
+        let lately: BTreeMap<Channel, u64> = self.traffic.lately().into_iter().collect();
         let state = self.state.lock();
         let subscribed = state.subscribed();
-        let channels = lately.iter().filter_map(|(channel, events)| {
+        let wanted: BTreeSet<&Channel> = subscribed.values().flatten().collect();
+        let channels = wanted.iter().map(|&channel| {
             let holders = state.ring.holders(channel);
             let subscribed: Vec<&str> =
                 subscribed.iter().filter(|(_, at)| at.contains(channel)).map(|(node, _)| node.as_str()).collect();
-            let value = json!({
+            json!({
                 "channel": channel.as_str(),
-                "events": events,
+                "events": lately.get(channel).copied().unwrap_or_default(),
                 "owner": holders.map(|holders| holders.owner.as_str()),
                 "standby": holders.and_then(|holders| holders.standby).map(NodeId::as_str),
                 "subscribed": subscribed,
-            });
-            // What nobody watches any more does not flow.
-            (!subscribed.is_empty()).then_some(value)
+            })
         });
+        let lists: Vec<String> = NUMBERED.map(|list| list.to_string()).collect();
+        // Each list gets one in turn.
+        let beat = NUMBER_PAUSE * u32::try_from(lists.len()).unwrap_or(u32::MAX);
         json!({
             "nodes": state.nodes.iter().map(|node| state.tell(node, &subscribed)).collect::<Vec<_>>(),
             "channels": channels.collect::<Vec<_>>(),
-            "numbers": { "event": NUMBER_EVENT, "lists": NUMBERED.map(|list| list.to_string()).collect::<Vec<_>>() },
+            "numbers": { "event": NUMBER_EVENT, "lists": lists, "beat_milliseconds": beat.as_millis() },
             "most": super::MOST,
         })
     }
@@ -67,6 +70,7 @@ impl State {
             "name": node.id.as_str(),
             "port": node.port,
             "state": node.life.label(),
+            "ended_seconds_ago": node.life.ended().map(|at| at.elapsed().as_secs()),
             "clients": node.running().map_or(0, |running| running.server.sessions()),
             "owned": held(|holders, id| holders.owner == id),
             "standby": held(|holders, id| holders.standby == Some(id)),
@@ -80,8 +84,8 @@ impl Life {
         match self {
             Self::Runs(_) => "runs",
             Self::Leaves => "leaves",
-            Self::Killed => "killed",
-            Self::Left => "left",
+            Self::Killed(_) => "killed",
+            Self::Left(_) => "left",
         }
     }
 }
