@@ -150,11 +150,12 @@ impl Caller {
             _ if self.tls.is_some() && problem.contains("alert") => {
                 Failure::Refused(format!("TLS: {problem} (CLUSTER_TLS_CERT here, CLUSTER_TLS_CA there)"))
             }
-            _ if std::error::Error::source(status).is_some() => {
+            // What a node says itself.
+            Code::InvalidArgument | Code::Aborted | Code::ResourceExhausted => Failure::Unreachable(problem),
+            _ => {
                 tracing::debug!(problem, "what answers is no node");
                 Failure::Unreachable(self.no_node())
             }
-            _ => Failure::Unreachable(problem),
         }
     }
 
