@@ -162,11 +162,12 @@ impl Caller {
         match status.code() {
             Code::Unauthenticated => Failure::Refused("the secret is another one there (CLUSTER_SECRET)".to_owned()),
             Code::Unimplemented => Failure::Refused(self.no_node()),
-            _ if std::error::Error::source(status).is_some() => {
+            // What a node says itself.
+            Code::InvalidArgument | Code::Aborted | Code::ResourceExhausted => Failure::Unreachable(problem),
+            _ => {
                 tracing::debug!(problem, "what answers is no node");
                 Failure::Unreachable(self.no_node())
             }
-            _ => Failure::Unreachable(problem),
         }
     }
 
