@@ -256,7 +256,7 @@ impl Interest {
     ) -> Option<NodeId> {
         let Source::Taking { node, .. } = &self.source else { return None };
         let node = node.clone();
-        let is_longer_ago = |since: Option<Instant>, time| since.is_some_and(|since| now.duration_since(since) > time);
+        let is_longer_ago = |since: Option<Instant>, time| since.is_some_and(|since| now.duration_since(since) >= time);
         // One that has no Redis cannot answer.
         let is_late = links.get(&node).is_some_and(|link| link.is_up)
             && is_longer_ago(self.taken, ANSWER)
