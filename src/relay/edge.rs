@@ -169,11 +169,9 @@ impl Edge {
     }
 
     fn broken(&mut self, node: &NodeId, now: Instant) -> bool {
-        let was_up = self.change(node, |link| std::mem::replace(&mut link.is_up, false));
-        if was_up {
-            self.lose(node, Loss::Broken, now);
-        }
-        was_up
+        // It may have been asked though it was not able, as nobody was.
+        self.lose(node, Loss::Broken, now);
+        self.change(node, |link| std::mem::replace(&mut link.is_up, false))
     }
 
     fn ticked(&mut self, node: &NodeId, tick: Tick, now: Instant) -> bool {

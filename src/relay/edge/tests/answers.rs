@@ -79,3 +79,19 @@ fn the_refusal_of_a_take_that_is_not_strict_is_no_answer() {
     scene.hear(&owner, refused(take));
     assert_eq!([scene.takes(&owner), scene.takes(&standby)], [[], []]);
 }
+
+#[test]
+fn a_node_that_was_taken_from_though_it_was_not_able_counts_no_more_when_it_loses_redis() {
+    let [owner, standby, third] = line_of_succession();
+    let mut scene = Scene::new();
+    for node in [&owner, &standby, &third] {
+        scene.hear(node, vec![Notice::Broken]);
+    }
+    let nodes = [&owner, &standby, &third];
+    let (node, (ask, Take { round, .. })) =
+        nodes.iter().find_map(|node| Some((*node, scene.takes(node).pop()?))).expect("somebody is asked");
+    scene.hear(node, vec![Notice::Taken { ask, round, count: 0 }]);
+    assert!(scene.edge.channels[&channel()].is_live_at(node));
+    scene.hear(node, vec![Notice::Broken]);
+    assert!(!scene.edge.channels[&channel()].is_live_at(node));
+}
