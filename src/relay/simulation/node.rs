@@ -9,7 +9,10 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::super::{edge::Edge, holder::Holder, log::Limits, position::Tick};
+use super::{
+    super::{edge::Edge, holder::Holder, log::Limits, position::Tick},
+    verdict::Got,
+};
 use crate::{cluster::NodeId, domain::Channel, telemetry::Metrics, upstream::Sink};
 
 pub(super) const TICKS: &str = "ticks";
@@ -17,7 +20,7 @@ pub(super) const TICKS: &str = "ticks";
 /// What a node's clients would have got: which subscription, and number of each event.
 #[derive(Default)]
 pub(super) struct Received {
-    pub events: Mutex<Vec<(usize, u64)>>,
+    pub events: Mutex<Vec<(usize, Got)>>,
     /// Since when each channel is watched, and by which subscription.
     pub watched: Mutex<HashMap<Channel, (Instant, usize)>>,
     /// What time it is.
@@ -34,7 +37,7 @@ impl Sink for Received {
         }
         let number =
             message.split(' ').next().and_then(|number| number.parse().ok()).expect("events begin with a number");
-        self.events.lock().push((subscription, number));
+        self.events.lock().push((subscription, Got { number, is_replayed: !age.is_zero() }));
     }
 
     fn lagged(&self, _messages: u64) {}

@@ -298,8 +298,9 @@ fn a_lost_redis_is_a_gap_that_is_said_and_everything_goes_on() {
 /// A cluster in which anything may have happened.
 fn storm(seed: u64) -> World {
     let mut world = cluster(seed, 4);
-    // Links stall for up to three seconds before they are given up, with what is on them; Redis for up to eight.
-    world.under_way = seconds(12);
+    // Links stall for up to three seconds before they are given up, with what is on them, Redis for up to eight, and
+    // nodes for up to twelve.
+    world.under_way = seconds(24);
     for _ in 0..12 {
         let node = any_node(&mut world);
         match world.random.u8(0..11) {

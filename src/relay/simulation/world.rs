@@ -23,7 +23,7 @@ const IDLE_STEP: Duration = Duration::from_millis(25);
 /// An event as it was published.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Published {
-    pub number: u64,
+    pub number: usize,
     pub at: Instant,
 }
 
@@ -156,7 +156,7 @@ impl World {
             if self.random.f64() < due {
                 let channel = channel(self.random.usize(0..self.channels));
                 let events = self.published.entry(channel.clone()).or_default();
-                let number = events.len() as u64;
+                let number = events.len();
                 events.push(Published { number, at: self.now });
                 // Every other event has the same text as the one before, but for the number that only tests read.
                 self.publish(&channel, &format!("{number} {}", number / 2));

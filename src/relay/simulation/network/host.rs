@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use turmoil::net::{TcpListener, TcpStream};
 
-use super::redis::Line;
+use super::{super::verdict::Got, redis::Line};
 use crate::{
     cluster::{ClusterConfig, Found, Incarnation, system_resolver},
     domain::{Channel, StreamRequest, Transport, Viewer, json, stream::FeedAccess},
@@ -48,7 +48,7 @@ pub(super) struct Common {
 /// What a node's clients would have got: channel, by which of its subscriptions, and number of each event.
 #[derive(Default)]
 pub(super) struct Received {
-    pub events: Mutex<Vec<(Arc<str>, usize, usize)>>,
+    pub events: Mutex<Vec<(Arc<str>, usize, Got)>>,
     /// How often each channel was subscribed to, and when last.
     subscriptions: Mutex<BTreeMap<Arc<str>, (usize, Duration)>>,
 }
@@ -94,7 +94,8 @@ impl Sink for Received {
         if !age.is_zero() && *since > now.saturating_sub(age) {
             return;
         }
-        self.events.lock().push((Arc::clone(channel), *subscription, number));
+        let got = Got { number, is_replayed: !age.is_zero() };
+        self.events.lock().push((Arc::clone(channel), *subscription, got));
     }
 
     fn lagged(&self, _messages: u64) {}

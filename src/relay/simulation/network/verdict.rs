@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
+    super::verdict::{Got, holes_in},
     cluster::Cluster,
     host::{Run, channel},
 };
@@ -50,12 +51,12 @@ pub(super) fn verdict(cluster: &Cluster) -> Verdict {
     verdict
 }
 
-fn by_subscription(run: &Run) -> BTreeMap<(String, usize), Vec<usize>> {
-    let mut numbers: BTreeMap<(String, usize), Vec<usize>> = BTreeMap::new();
-    for (channel, subscription, number) in run.received.events.lock().iter() {
-        numbers.entry((channel.to_string(), *subscription)).or_default().push(*number);
+fn by_subscription(run: &Run) -> BTreeMap<(String, usize), Vec<Got>> {
+    let mut events: BTreeMap<(String, usize), Vec<Got>> = BTreeMap::new();
+    for (channel, subscription, got) in run.received.events.lock().iter() {
+        events.entry((channel.to_string(), *subscription)).or_default().push(*got);
     }
-    numbers
+    events
 }
 
 /// Where events are missing, in words.
@@ -64,22 +65,16 @@ fn holes(cluster: &Cluster, run: &Run) -> Vec<String> {
     let mut holes = Vec::new();
     for ((number, subscription), since) in &run.watched {
         let channel = channel(*number);
-        let Some(numbers) = received.get(&(channel.clone(), *subscription)) else { continue };
-        for pair in numbers.windows(2) {
-            assert!(pair[0] < pair[1], "{channel}: {} after {}", pair[1], pair[0]);
-            if pair[1] > pair[0] + 1 {
-                let times = &cluster.published[*number];
-                let (from, to) = (times[pair[0] + 1], times[pair[1] - 1]);
-                if to < *since + BEGUN {
-                    continue;
-                }
-                let of = &run.name;
-                holes.push(format!("{of} lacks {} to {} of {channel}, {from:?} to {to:?}", pair[0] + 1, pair[1] - 1));
-            }
-        }
-        let published = cluster.published[*number][numbers[0]];
-        let older = since.saturating_sub(published);
-        assert!(older <= cluster.under_way, "{channel}: {} is {older:?} older than its subscription", numbers[0]);
+        let Some(got) = received.get(&(channel.clone(), *subscription)) else { continue };
+        let times = &cluster.published[*number];
+        let missing = holes_in(got, |missing| times[missing.end - 1] >= *since + BEGUN);
+        holes.extend(missing.into_iter().map(|missing| {
+            let (of, from, to) = (&run.name, times[missing.start], times[missing.end - 1]);
+            format!("{of} lacks {missing:?} of {channel}, {from:?} to {to:?}")
+        }));
+        let first = got[0].number;
+        let older = since.saturating_sub(times[first]);
+        assert!(older <= cluster.under_way, "{channel}: {first} is {older:?} older than its subscription");
     }
     holes
 }
@@ -94,8 +89,8 @@ pub(super) fn assert_up_to_date(cluster: &Cluster) {
                 let ((_, subscription), since) =
                     run.watched.range((number, 0)..(number + 1, 0)).next_back().expect("it is watched");
                 let Some(last) = cluster.published[number].last() else { continue };
-                let numbers = received.get(&(channel(number), *subscription));
-                let last_number = numbers.and_then(|numbers| numbers.last()).copied();
+                let got = received.get(&(channel(number), *subscription));
+                let last_number = got.and_then(|got| got.last()).map(|got| got.number);
                 let expected = cluster.published[number].len() - 1;
                 assert!(
                     *last < *since + BEGUN || last_number == Some(expected),
