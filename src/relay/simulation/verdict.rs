@@ -23,14 +23,14 @@ pub(super) struct Got {
     pub is_replayed: bool,
 }
 
-/// The numbers of events that a subscription missed between the first and the last, if they count. What is replayed in spite
+/// The numbers of events that a subscription missed between the first and the last, if they count. What is taken in spite
 /// of a gap may have gaps of its own, which are not said again. Checks that no event came twice and none out of order.
 pub(super) fn holes_in(got: &[Got], counts: impl Fn(&Range<usize>) -> bool) -> Vec<Range<usize>> {
     let (mut holes, mut is_said) = (Vec::new(), false);
     for pair in got.windows(2) {
         let (last, Got { number, is_replayed }) = (pair[0].number, pair[1]);
         assert!(last < number, "{number} after {last}");
-        is_said &= is_replayed;
+        is_said &= pair[0].is_replayed;
         let missing = last + 1..number;
         if !missing.is_empty() && counts(&missing) && !std::mem::replace(&mut is_said, is_replayed) {
             holes.push(missing);
