@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// The least time between two ticks: subscriptions that are confirmed meanwhile share one.
 const SHORTEST_TICK: Duration = Duration::from_millis(2);
 
+/// Ticks that cannot be published for less time are nothing to tell: the connection for them may be made anew.
+const SHORT: Duration = Duration::from_secs(3);
+
 /// What becomes of a node without ticks.
 const IN_ITS_PLACE: &str = "without them it can hold no channels for the cluster, and other nodes do so in its place";
 
@@ -119,7 +122,7 @@ impl Holding {
     async fn publish_ticks(&self) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut reminder, mut has_failed) = (Reminder::default(), false);
+        let (mut reminder, mut failing) = (Reminder::default(), None);
         loop {
             tokio::select! {
                 _ = regularly.tick() => self.another_second(),
@@ -131,12 +134,11 @@ impl Holding {
             match upstream.publish(&self.tick_channel, &tick.to_string()).await {
                 Ok(()) => {
                     reminder.forget();
-                    has_failed = false;
+                    failing = None;
                 }
                 // While Redis is away that is told already.
-                Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => {}
-                // The connection over which it publishes may come a moment after the other one.
-                Err(_) if !std::mem::replace(&mut has_failed, true) => {}
+                Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => failing = None,
+                Err(_) if failing.get_or_insert_with(Instant::now).elapsed() < SHORT => {}
                 Err(error) => self.tell(&error.to_string(), &mut reminder),
             }
             self.observe();

@@ -120,3 +120,30 @@ async fn a_cluster_in_which_nobody_may_publish_waits_and_says_so_and_works_as_so
     eventually("a ready node", || async { cluster.node(added).get("/api/v1/streaming/health").await.status == 200 })
         .await;
 }
+
+#[tokio::test]
+async fn a_connection_to_redis_that_is_made_anew_is_nothing_to_warn_of() {
+    let mut cluster = Cluster::start(2).await;
+    forbid_publishing(&cluster).await;
+    permit_publishing(&cluster).await;
+    let (added, starting) = cluster.begin_to_add(mute).await;
+    cluster.finish_adding(added, starting).await;
+    cluster.await_formed().await;
+    let node = cluster.node(added);
+    let breaking = async {
+        loop {
+            cluster.redis.command(&["CLIENT", "KILL", "USER", "mute", "TYPE", "normal"]).await;
+        }
+    };
+    let everywhere = [0, 1, added];
+    // Each of its channels needs ticks, and often the connection for them is not there.
+    let _audience = tokio::select! {
+        audience = Audience::gather(&cluster, CHANNELS, &everywhere) => audience,
+        () = breaking => unreachable!("it breaks connections for ever"),
+    };
+    let returned = || node.metric("flodgatt_relay_tick_seconds_count", &[]);
+    let before = returned().await;
+    eventually("more ticks", || async { if returned().await > before + 2.0 { Ok(()) } else { Err(before) } }).await;
+    let warned = node.logs().into_iter().find(|line| line.text.contains("cannot publish its ticks"));
+    assert!(warned.is_none(), "{:?}", warned.map(|line| line.text));
+}
