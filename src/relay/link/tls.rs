@@ -61,8 +61,12 @@ struct Loaded {
 impl Tls {
     /// Reads the files. `hosts` are those by which peers are known.
     pub(super) fn load<'a>(files: &TlsFiles, hosts: impl Iterator<Item = &'a str>) -> Result<Self, TlsError> {
-        let mut names: Vec<_> = hosts.filter_map(server_name).collect();
-        names.dedup();
+        let mut names: Vec<ServerName<'static>> = Vec::new();
+        for name in hosts.filter_map(server_name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let state = Mutex::new(State { stamp: stamp(files), loaded: Arc::new(Loaded::read(files, &names)?) });
         Ok(Self { files: files.clone(), hosts: names, state })
     }

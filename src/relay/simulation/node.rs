@@ -17,6 +17,9 @@ use crate::{cluster::NodeId, domain::Channel, telemetry::Metrics, upstream::Sink
 
 pub(super) const TICKS: &str = "ticks";
 
+/// As the task of a real node does: who has not run for longer was stopped.
+const ASLEEP: Duration = Duration::from_secs(2);
+
 /// What a node's clients would have got: which subscription, and number of each event.
 #[derive(Default)]
 pub(super) struct Received {
@@ -146,6 +149,12 @@ pub(super) struct Node {
     pub metrics: Arc<Metrics>,
     /// Until when the process is stopped.
     pub asleep_until: Option<Instant>,
+    /// Whether Redis does not permit it to publish.
+    pub is_mute: bool,
+    /// When it did something last.
+    ran: Instant,
+    /// When the holder was told last that another second is over.
+    told_second: Instant,
     pub reviewed: Instant,
     pub settled: Instant,
     pub ticked: Instant,
@@ -170,6 +179,9 @@ impl Node {
             received,
             metrics,
             asleep_until: None,
+            is_mute: false,
+            ran: now,
+            told_second: now,
             reviewed: now,
             settled: now,
             ticked: now,
@@ -200,6 +212,14 @@ impl Node {
         }
     }
 
+    /// Looks, before it does anything, whether it was stopped.
+    pub(super) fn wake(&mut self, now: Instant) {
+        if now.duration_since(self.ran) > ASLEEP {
+            self.edge.has_slept(now);
+        }
+        self.ran = now;
+    }
+
     /// Takes what has arrived from Redis.
     pub(super) fn take_news(&mut self, now: Instant) {
         *self.received.now.lock() = Some(now);
@@ -224,12 +244,16 @@ impl Node {
     /// Does what its timers are for.
     pub(super) fn take_time(&mut self, now: Instant, delay: Duration) {
         let since = |time: Instant| now.duration_since(time);
+        if since(self.told_second) >= Duration::from_secs(1) {
+            self.told_second = now;
+            self.holder.another_second();
+        }
         if since(self.ticked) >= Duration::from_secs(1)
             || (self.holder.wants_tick() && since(self.ticked).as_millis() >= 2)
         {
             self.ticked = now;
             let tick = self.holder.next_tick();
-            if self.upstream.is_up {
+            if self.upstream.is_up && !self.is_mute {
                 self.publishing.push_back((now + delay, tick));
             }
         }
@@ -238,12 +262,10 @@ impl Node {
             self.edge.settle(now);
         }
         if since(self.reviewed) >= Duration::from_secs(1) {
-            if since(self.reviewed) > Duration::from_secs(2) {
-                self.edge.has_slept(now);
-            }
             self.reviewed = now;
             self.edge.review(now);
         }
+        self.holder.has_heir(self.edge.has_heir());
     }
 
     pub(super) fn place_orders(&mut self, at: Instant) {

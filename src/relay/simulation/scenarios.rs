@@ -145,6 +145,48 @@ fn a_node_that_leaves_is_done_soon_and_loses_nothing() {
 }
 
 #[test]
+fn nodes_that_all_leave_are_done_soon_and_lose_nothing() {
+    with_seeds(|seed| {
+        let mut world = cluster(seed, 3);
+        for node in 0..3 {
+            world.leave(node);
+            a_moment(&mut world, 300);
+        }
+        world.run(seconds(3));
+        assert!(world.nodes.values().all(|node| node.holder.has_left()));
+        world.pace = 0.0;
+        world.run(seconds(1));
+        assert_up_to_date(&world);
+        world.pace = 300.0;
+        // They go one after the other, and there are others in the end.
+        let first = any_node(&mut world);
+        world.kill(first);
+        world.start(7);
+        a_moment(&mut world, 3_000);
+        watch_somewhere(&mut world);
+        assert_nothing_missing(world);
+    });
+}
+
+#[test]
+fn a_node_that_may_not_publish_any_more_loses_nothing() {
+    with_seeds(|seed| {
+        let mut world = cluster(seed, 3);
+        let mute = any_node(&mut world);
+        world.mute(mute, true);
+        world.run(seconds(8));
+        a_moment(&mut world, 4_000);
+        if world.random.bool() {
+            world.mute(mute, false);
+            a_moment(&mut world, 2_000);
+        }
+        let victim = any_node(&mut world);
+        world.kill(victim);
+        assert_nothing_missing(world);
+    });
+}
+
+#[test]
 fn two_deaths_five_seconds_apart_lose_nothing() {
     with_seeds(|seed| {
         let mut world = cluster(seed, 4);
@@ -303,7 +345,7 @@ fn storm(seed: u64) -> World {
     world.under_way = seconds(24);
     for _ in 0..12 {
         let node = any_node(&mut world);
-        match world.random.u8(0..11) {
+        match world.random.u8(0..12) {
             0 if world.nodes.len() > 1 => world.kill(node),
             1 => {
                 let new = world.random.usize(0..5);
@@ -329,6 +371,10 @@ fn storm(seed: u64) -> World {
                 world.silence(node, time);
             }
             9 => world.lag(node),
+            10 => {
+                let is_mute = world.random.bool();
+                world.mute(node, is_mute);
+            }
             _ if world.leaving.len() + 1 < world.nodes.len() => world.leave(node),
             _ => world.kill_the_leaving(),
         }

@@ -142,6 +142,7 @@ impl World {
             let (subscribing, publishing) = (self.delay(20), self.delay(5));
             let now = self.now;
             let Some(node) = self.nodes.get_mut(&index).filter(|node| node.is_awake(now)) else { continue };
+            node.wake(now);
             node.take_news(now);
             node.take_time(now, publishing);
             node.place_orders(now + subscribing);
@@ -306,6 +307,13 @@ impl World {
         }
     }
 
+    /// Redis permits a node to publish, or does not.
+    pub(super) fn mute(&mut self, index: usize, is_mute: bool) {
+        if let Some(node) = self.nodes.get_mut(&index) {
+            node.is_mute = is_mute;
+        }
+    }
+
     /// Messages are lost on a node's way from Redis, and the node is told of it.
     pub(super) fn lag(&mut self, index: usize) {
         if let Some(node) = self.nodes.get_mut(&index) {
@@ -330,6 +338,7 @@ impl World {
         self.parted.clear();
         for node in self.nodes.values_mut() {
             node.asleep_until = None;
+            node.is_mute = false;
         }
         self.kill_the_leaving();
     }
