@@ -118,15 +118,26 @@ pub fn libpq(environment: &Environment, name: &str) -> Option<&'static str> {
     environment.get(variable).filter(|_| counts && environment.get(name).is_none()).map(|_| variable)
 }
 
-/// What to say of variables that begin as those of a cluster do, which nothing else uses, and that are none of them.
+/// What to say of variables that begin as those of a cluster do and are none of them.
 pub fn unknown_variables(environment: &Environment) -> Vec<String> {
     let known = || VARIABLES.iter().map(|variable| variable.name).filter(|name| name.starts_with("CLUSTER_"));
-    let unknown = environment.names().filter(|name| name.starts_with("CLUSTER_") && known().all(|one| one != *name));
+    let ours = environment.names().filter(|name| name.starts_with("CLUSTER_") && !is_of_a_service(environment, name));
+    let unknown = ours.filter(|name| known().all(|one| one != *name));
     let told = unknown.filter_map(|name| {
         let meant = known().min_by_key(|known| distance(name, known))?;
         Some(format!("{name} is no variable of this program: is {meant} meant?"))
     });
     told.collect()
+}
+
+/// Whether Kubernetes sets this variable, for a Service whose name begins with "cluster" (Kubernetes documentation,
+/// "Service", "Environment variables").
+fn is_of_a_service(environment: &Environment, name: &str) -> bool {
+    let mut services = environment.names().filter_map(|name| name.strip_suffix("_SERVICE_HOST"));
+    services.any(|service| {
+        let rest = name.strip_prefix(service);
+        rest.is_some_and(|rest| rest.starts_with("_SERVICE_") || rest.starts_with("_PORT"))
+    })
 }
 
 /// How many bytes have to be put in, taken out or replaced to make one text of the other (Levenshtein).

@@ -117,6 +117,16 @@ async fn an_address_that_is_not_this_machines_fails() {
 }
 
 #[tokio::test]
+async fn listening_on_loopback_for_nodes_that_are_elsewhere_is_a_warning() {
+    let scene = Scene::start().await;
+    let words = "CLUSTER_BIND: only this machine can connect to 127.0.0.1:";
+    let ended = check(scene.node().env("CLUSTER_PEERS", "192.0.2.1:4500")).await;
+    line(&ended, "warning", words);
+    let ended = check(scene.node().env("CLUSTER_PEERS", "localhost:1")).await;
+    assert!(!ended.text().contains(words), "{}", ended.text());
+}
+
+#[tokio::test]
 async fn a_secret_that_could_be_guessed_and_a_variable_that_is_none_are_warnings() {
     let scene = Scene::start().await;
     let slip = scene.node().env("CLUSTER_PEER", "127.0.0.1:4500");

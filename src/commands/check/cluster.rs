@@ -4,7 +4,7 @@ use std::{collections::HashSet, net::SocketAddr};
 
 use super::Report;
 use crate::{
-    cluster::{ClusterConfig, Secret},
+    cluster::{ClusterConfig, PeerAddress, Secret},
     config::Config,
     relay::{self, Answer, Probed},
     upstream,
@@ -61,6 +61,7 @@ impl Report {
             Err(error) => println!("warning  CLUSTER_PEERS: {peer} cannot be looked up: {error}"),
             Ok(addresses) if addresses.is_empty() => println!("warning  CLUSTER_PEERS: {peer} has no address"),
             Ok(addresses) => {
+                out_of_reach(peer, addresses.iter().map(|(address, _)| address), &cluster.bind);
                 for (address, answer) in addresses {
                     self.answer(&place(probed, *address), answer, cluster, may_run);
                 }
@@ -90,6 +91,16 @@ fn credentials(cluster: &ClusterConfig) -> &'static str {
         (Some(_), None) => "certificates",
         (None, Some(_)) => "a secret, and nothing encrypted",
         (None, None) => "no credentials, on loopback only",
+    }
+}
+
+/// Nodes elsewhere cannot connect to one that listens on loopback, and links go both ways.
+fn out_of_reach<'a>(peer: &PeerAddress, addresses: impl IntoIterator<Item = &'a SocketAddr>, bind: &PeerAddress) {
+    let is_elsewhere = addresses.into_iter().any(|address| !address.ip().to_canonical().is_loopback());
+    if bind.is_loopback() && is_elsewhere {
+        println!(
+            "warning  CLUSTER_BIND: only this machine can connect to {bind}, and {peer} (CLUSTER_PEERS) is elsewhere"
+        );
     }
 }
 

@@ -174,6 +174,22 @@ fn a_variable_with_a_slip_of_the_pen_is_told_with_the_one_that_is_meant() {
 }
 
 #[test]
+fn variables_that_kubernetes_sets_for_a_service_are_no_slips() {
+    let of_services = [
+        ("CLUSTER_SERVICE_HOST", "10.0.0.1"),
+        ("CLUSTER_SERVICE_PORT", "80"),
+        ("CLUSTER_SERVICE_PORT_HTTP", "80"),
+        ("CLUSTER_PORT", "tcp://10.0.0.1:80"),
+        ("CLUSTER_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("CLUSTER_LOG_SERVICE_HOST", "10.0.0.2"),
+        ("CLUSTER_LOG_PORT", "tcp://10.0.0.2:80"),
+    ];
+    assert_eq!(unknown_variables(&environment(&of_services)), [""; 0]);
+    let slip = unknown_variables(&environment(&[("CLUSTER_PORT", "4500")]));
+    assert_eq!(slip.len(), 1, "{slip:?}");
+}
+
+#[test]
 fn beyond_loopback_a_secret_or_tls_is_needed() {
     for bind in ["0.0.0.0:4500", "[::]:4500", "192.0.2.1:4500", "node.example:4500"] {
         let error = error(&[("CLUSTER_BIND", bind)]);
