@@ -10,9 +10,12 @@ use std::{
 
 use fred::types::{Message, Value};
 use parking_lot::Mutex;
-use tokio::sync::{
-    Notify,
-    broadcast::{self, error::RecvError, error::TryRecvError},
+use tokio::{
+    sync::{
+        Notify,
+        broadcast::{self, error::RecvError, error::TryRecvError},
+    },
+    time::Instant,
 };
 
 use super::Sink;
@@ -21,6 +24,9 @@ use crate::telemetry::Metrics;
 /// Bytes that may wait to be delivered. Beyond it new messages are lost, which is counted, until half of it is free again:
 /// one long loss, where otherwise there would be many short ones.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
+
+/// What waited for less time goes on as it happens: to look for watchers who came meanwhile is not worth it.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// What was heard and waits to be handed on, of one connection after the other. Breaks stand in their place among the
 /// messages, so that whoever takes them knows what came before and what after.
@@ -41,8 +47,8 @@ struct Waiting {
 /// What can be heard from Redis.
 #[derive(Debug)]
 pub(super) enum News {
-    /// A message, as the client library gives it.
-    Message(Message),
+    /// A message, as the client library gives it, and when.
+    Message(Message, Instant),
     /// A message that this process published to itself: channel and text.
     Own(Arc<str>, Arc<str>),
     /// This many messages were lost here.
@@ -107,7 +113,7 @@ impl Intake {
             return waiting.lose(1);
         }
         waiting.bytes = bytes;
-        waiting.news.push_back(News::Message(message));
+        waiting.news.push_back(News::Message(message, Instant::now()));
         if waiting.news.len() == 1 {
             self.filled.notify_one();
         }
@@ -121,7 +127,7 @@ impl Intake {
         let mut waiting = self.waiting.lock();
         let news = waiting.news.pop_front();
         match &news {
-            Some(News::Message(message)) => waiting.bytes -= bytes_of(message),
+            Some(News::Message(message, _)) => waiting.bytes -= bytes_of(message),
             Some(_) => {}
             // What a burst needed is not kept.
             None => waiting.news = VecDeque::new(),
@@ -156,7 +162,7 @@ fn bytes_of(message: &Message) -> usize {
 
 fn hand_on(news: &News, prefix: &str, sink: &dyn Sink) {
     match news {
-        News::Message(message) => hand_on_message(message, prefix, sink),
+        News::Message(message, heard) => hand_on_message(message, heard.elapsed(), prefix, sink),
         News::Own(channel, text) => sink.receive(channel, text, Duration::ZERO),
         News::Lost(messages) => {
             tracing::error!(messages, "events were lost: they came faster than they could be taken");
@@ -168,12 +174,13 @@ fn hand_on(news: &News, prefix: &str, sink: &dyn Sink) {
     }
 }
 
-fn hand_on_message(message: &Message, prefix: &str, sink: &dyn Sink) {
+fn hand_on_message(message: &Message, waited: Duration, prefix: &str, sink: &dyn Sink) {
     let Some(channel) = message.channel.strip_prefix(prefix) else { return };
+    let age = if waited < MOMENT { Duration::ZERO } else { waited };
     match &message.value {
-        Value::String(text) => sink.receive(channel, text, Duration::ZERO),
-        Value::Bytes(bytes) => sink.receive(channel, &String::from_utf8_lossy(bytes), Duration::ZERO),
-        other => sink.receive(channel, &other.as_string().unwrap_or_default(), Duration::ZERO),
+        Value::String(text) => sink.receive(channel, text, age),
+        Value::Bytes(bytes) => sink.receive(channel, &String::from_utf8_lossy(bytes), age),
+        other => sink.receive(channel, &other.as_string().unwrap_or_default(), age),
     }
 }
 
@@ -187,9 +194,10 @@ mod tests {
     struct Noted(Mutex<Vec<String>>);
 
     impl Sink for Noted {
-        fn receive(&self, channel: &str, message: &str, _age: Duration) {
+        fn receive(&self, channel: &str, message: &str, age: Duration) {
             assert_ne!(message, "unforeseen");
-            self.0.lock().push(format!("{channel} {message}"));
+            let waited = if age.is_zero() { String::new() } else { format!(" after {} ms", age.as_millis()) };
+            self.0.lock().push(format!("{channel} {message}{waited}"));
         }
 
         fn lagged(&self, messages: u64) {
@@ -238,6 +246,16 @@ mod tests {
     async fn messages_are_handed_on_in_their_order_without_the_prefix() {
         let messages = vec![message("ns:a", "1"), message("ns:b", "2"), message("other", "3"), message("ns:a", "4")];
         assert_eq!(passed(16, messages).await, ["a 1", "b 2", "a 4"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_waited_says_for_how_long_so_that_who_came_meanwhile_does_not_get_it() {
+        let intake = Intake::new(Arc::default());
+        intake.put_message(message("ns:a", "1"));
+        tokio::time::advance(Duration::from_secs(3)).await;
+        intake.put_message(message("ns:a", "2"));
+        tokio::time::advance(Duration::from_millis(49)).await;
+        assert_eq!(noted(&intake).await, ["a 1 after 3049 ms", "a 2"]);
     }
 
     #[tokio::test(start_paused = true)]
