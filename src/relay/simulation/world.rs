@@ -81,7 +81,10 @@ impl World {
     pub(super) fn start(&mut self, index: usize) {
         self.runs_ever += 1;
         let id: NodeId = format!("node-{index}").parse().expect("the name is one of a node");
-        let node = Node::new(id, 1_000 + self.runs_ever, self.now);
+        // Clocks jump: a later process may have an earlier number.
+        let (base, number) = (1_000_000, self.runs_ever);
+        let incarnation = if self.random.bool() { base + number } else { base - number };
+        let node = Node::new(id, incarnation, self.now);
         self.nodes.insert(index, node);
     }
 

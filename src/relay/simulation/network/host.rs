@@ -179,7 +179,8 @@ fn connector() -> Connector {
 /// What a host does: everything that a node of a cluster starts, but for keys and clients. It never ends by itself.
 pub(super) async fn run(common: Arc<Common>, name: String, place: Place) -> turmoil::Result {
     let run = common.runs_ever.fetch_add(1, Ordering::Relaxed) + 1;
-    let (incarnation, config) = (Incarnation(1_000 + run), config(&name));
+    // Clocks jump: of every two processes the later one has the lower number.
+    let (incarnation, config) = (Incarnation(1_000_000 + (run ^ 1)), config(&name));
     let (metrics, lifecycle) = (Arc::new(Metrics::default()), Lifecycle::new());
     let limits = Limits { age: config.log_seconds, bytes: config.log_bytes };
     let ticks = Channel::named("timeline:flodgatt:test");
