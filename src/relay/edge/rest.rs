@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::{Edge, Source, Standing};
+use super::{
+    super::plan::{Source, Standing},
+    Edge,
+};
 use crate::{cluster::NodeId, domain::Channel};
 
 impl Edge {

@@ -3,7 +3,10 @@ mod convergence;
 mod missed;
 
 use super::*;
-use crate::relay::message::{Order, Take};
+use crate::relay::{
+    message::{GapCause, Notice, Order, Take},
+    position::Tick,
+};
 
 /// Takes everything, and remembers it.
 #[derive(Default)]
