@@ -97,7 +97,10 @@ impl Edge {
     /// A link is no more.
     pub(super) fn closed(&mut self, id: LinkId, now: Instant) {
         let Some(node) = self.nodes.remove(&id) else { return };
-        self.lost.insert(node.clone(), now);
+        // Whoever has left does not come back with what it had.
+        if self.links.get(&node).is_some_and(|link| !link.is_leaving) {
+            self.lost.insert(node.clone(), now);
+        }
         self.lose(&node, Loss::Gone, now);
         self.links.remove(&node);
         self.metrics.relay.nodes(self.links.len());
@@ -193,11 +196,12 @@ impl Edge {
             tracing::debug!(%channel, %node, "a holder does not answer; asking another one");
         }
         let asked = interest.regarded(&self.links, &self.members, now);
+        let former = interest.former(&self.links, &self.members);
         let (source, has_position) = (&interest.source, interest.has_position());
         let is_anybody_able = matches!(*self.state.borrow(), LinkState::Up);
         let may_wait = !interest.is_beginning(now)
             && (!is_anybody_able || may_come_back(&self.lost, interest, now) && !interest.has_waited(GRACE, now));
-        let situation = Situation { owner, standby, asked: &asked, source, has_position, may_wait };
+        let situation = Situation { owner, standby, asked: &asked, former: &former, source, has_position, may_wait };
         for step in plan::plan(&situation) {
             interest.take_step(channel, step, &mut self.links, now);
         }
@@ -233,9 +237,12 @@ impl Edge {
         self.metrics.relay.channels(self.channels.len(), at_risk);
     }
 
-    /// Whether there is a node that can hold channels and does not leave; this one is meant too, unless it leaves.
-    pub(super) fn has_heir(&self) -> bool {
-        self.links.values().any(|link| link.is_able() && !link.is_leaving)
+    /// Whether there is a node that can hold channels and does not leave, or may be in a moment; this one is meant too, unless
+    /// it leaves.
+    pub(super) fn has_heir(&self, now: Instant) -> bool {
+        let is_a_moment = |since: Instant| now.duration_since(since) < GRACE;
+        let may_hold = |link: &Link| !link.is_leaving && (link.is_able() || is_a_moment(link.changed));
+        self.links.values().any(may_hold) || self.lost.values().any(|lost| is_a_moment(*lost))
     }
 
     /// This process could not run for a while: whoever seems silent may have spoken.
@@ -244,7 +251,7 @@ impl Edge {
             link.heard = now;
         }
         for interest in self.channels.values_mut() {
-            interest.give_time(now);
+            interest.wait_anew(now);
         }
     }
 }

@@ -10,8 +10,8 @@ pub(super) struct Asked {
     pub node: NodeId,
     /// Whether it can hold channels now.
     pub is_able: bool,
-    /// Whether it confirmed that its subscription counts.
-    pub is_confirmed: bool,
+    /// When it confirmed that its subscription counts.
+    pub confirmed: Option<Instant>,
     /// Whether whoever relays the channel now has passed the tick from which on this node's subscription counts.
     pub is_passed: bool,
     pub standing: Standing,
@@ -54,6 +54,8 @@ pub(super) struct Situation<'a> {
     pub standby: Option<&'a NodeId>,
     /// Who was asked.
     pub asked: &'a [Asked],
+    /// Who was asked before and may have the channel in its log, and is not asked now.
+    pub former: &'a [NodeId],
     pub source: &'a Source,
     /// Whether the edge has a position in the channel.
     pub has_position: bool,
@@ -113,7 +115,7 @@ fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
         // Make before break: the owner has all that will follow the position.
         Source::Live { .. } => {
             let ready = asked(situation.owner)
-                .is_some_and(|owner| owner.is_confirmed && owner.is_passed && owner.standing == Standing::Good);
+                .is_some_and(|owner| owner.confirmed.is_some() && owner.is_passed && owner.standing == Standing::Good);
             ready.then_some((situation.owner, true))
         }
         Source::None if !situation.has_position => {
@@ -121,18 +123,21 @@ fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
             Some((best.unwrap_or(situation.owner), false))
         }
         Source::None => {
-            let others = situation.asked.iter().filter(|asked| asked.is_able).map(|asked| &asked.node);
+            let able = situation.asked.iter().filter(|asked| asked.is_able).map(|asked| &asked.node);
+            let others = able.chain(situation.former);
             let candidates = || wanted(situation).chain(others.clone());
-            let confirmed = |node: &&NodeId| asked(node).is_some_and(|asked| asked.is_confirmed);
-            let best = candidates().filter(is_good).find(confirmed).or_else(|| candidates().find(is_good));
+            let confirmed = |node: &NodeId| asked(node).and_then(|asked| asked.confirmed);
+            let has_confirmed = |node: &&NodeId| confirmed(node).is_some();
+            let best = candidates().filter(is_good).find(has_confirmed).or_else(|| candidates().find(is_good));
             match best {
                 Some(node) => Some((node, true)),
                 // Whoever comes back will be asked. Nothing more is lost meanwhile: those who refused hold from now on.
                 None if situation.may_wait => late(&mut candidates()).map(|node| (node, true)),
-                // The gap is certain, or may be: rather from somebody who answers.
+                // The gap is certain, or may be: rather from somebody who answers, and from who has held for longest.
                 None => {
-                    let answers = candidates().find(|node| stands(node, Standing::Refused));
-                    let node = answers.or_else(|| late(&mut candidates()));
+                    let answer = candidates().filter(|node| stands(node, Standing::Refused));
+                    let longest = answer.min_by_key(|node| (confirmed(node).is_none(), confirmed(node)));
+                    let node = longest.or_else(|| late(&mut candidates()));
                     Some((node.unwrap_or(situation.owner), false))
                 }
             }
@@ -144,9 +149,9 @@ fn source_to_take<'a>(situation: &Situation<'a>) -> Option<(&'a NodeId, bool)> {
 fn farewells(situation: &Situation<'_>, is_taking: bool) -> Vec<Step> {
     let is_settled = !is_taking
         && matches!(situation.source, Source::Live { node } if node == situation.owner)
-        && situation
-            .standby
-            .is_none_or(|standby| situation.asked.iter().any(|asked| asked.node == *standby && asked.is_confirmed));
+        && situation.standby.is_none_or(|standby| {
+            situation.asked.iter().any(|asked| asked.node == *standby && asked.confirmed.is_some())
+        });
     let is_source = |node: &NodeId| match situation.source {
         Source::None => false,
         Source::Taking { node: source, .. } | Source::Live { node: source } => source == node,

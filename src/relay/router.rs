@@ -63,7 +63,7 @@ pub(super) async fn run(hub: Arc<Hub>, holding: Arc<Holding>, mut edge: Edge, mu
             Due::Settle => edge.settle(now),
             Due::Review => edge.review(now),
         }
-        let has_heir = edge.has_heir();
+        let has_heir = edge.has_heir(now);
         if has_heir != std::mem::replace(&mut had_heir, has_heir) {
             holding.has_heir(has_heir);
         }

@@ -36,7 +36,7 @@ impl Edge {
         match notice {
             Notice::Tick(tick) => return self.ticked(node, tick, now),
             Notice::Broken => return self.broken(node, now),
-            Notice::Up => return self.is_able_again(node, |link| !std::mem::replace(&mut link.is_up, true), now),
+            Notice::Up => return self.is_able_again(node, |link| !link.set_up(true, now), now),
             Notice::Leaving => return self.change(node, |link| !std::mem::replace(&mut link.is_leaving, true)),
             Notice::Event { ask, message } => {
                 self.event(node, ask, &message);
@@ -64,7 +64,7 @@ impl Edge {
     fn broken(&mut self, node: &NodeId, now: Instant) -> bool {
         // It may have been asked though it was not able, as nobody was.
         self.lose(node, Loss::Broken, now);
-        self.change(node, |link| std::mem::replace(&mut link.is_up, false))
+        self.change(node, |link| link.set_up(false, now))
     }
 
     fn ticked(&mut self, node: &NodeId, tick: Tick, now: Instant) -> bool {
@@ -133,7 +133,7 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(&channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
-        if interest.has_lost_its_beginning() {
+        if interest.has_lost_its_beginning(now) {
             let cause = (!interest.is_beginning(now)).then(|| interest.cause_of_lost_beginning());
             self.sessions.miss(&channel, node, cause);
         }

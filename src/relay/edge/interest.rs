@@ -56,6 +56,8 @@ pub(super) struct Interest {
     pub position: Option<Position>,
     pub source: Source,
     pub asked: Vec<AskedNode>,
+    /// Nodes that held it when their links were lost, since a source was live: they may have it in their logs.
+    former: Vec<NodeId>,
     /// How many ticks the live source's link had when the count began.
     ticks: u64,
     count: u32,
@@ -118,6 +120,7 @@ impl Interest {
         (self.ticks, self.count) = (link.ticks, count);
         (self.lost, self.beginning) = (None, None);
         (self.waiting, self.given_up) = (None, None);
+        self.former.clear();
         if let Some(asked) = self.asked_of(node) {
             asked.confirmed.get_or_insert((link.last_tick, now));
             asked.standing = Standing::Good;
@@ -144,6 +147,12 @@ impl Interest {
     /// A take that was sent has all the time again to be answered.
     pub(super) fn give_time(&mut self, now: Instant) {
         self.taken = Some(now);
+    }
+
+    /// This process was stopped: whoever is waited for may have come long ago, and could not be heard.
+    pub(super) fn wait_anew(&mut self, now: Instant) {
+        self.give_time(now);
+        self.waiting = self.waiting.map(|_| now);
     }
 
     /// Whoever refused may be asked again, and after a longer while whoever did not answer: that costs a moment.
@@ -190,9 +199,12 @@ impl Interest {
         }
     }
 
-    /// Whether this is not the first take, though nothing was taken yet: what came since the first may be missing.
-    pub(super) fn has_lost_its_beginning(&self) -> bool {
-        self.position.is_none() && self.round > 1
+    /// Whether what came since the first take may be missing: this is another one, though nothing was taken yet, or it took
+    /// too long, as nobody had Redis.
+    pub(super) fn has_lost_its_beginning(&self, now: Instant) -> bool {
+        let patience = if self.begun.is_some() { ANSWER } else { MOMENT };
+        let is_long_ago = self.beginning.is_some_and(|beginning| now.duration_since(beginning) >= patience);
+        self.position.is_none() && (self.round > 1 || is_long_ago)
     }
 
     /// Whether its first take was sent a moment ago, and nothing was taken yet. Nobody may have held the channel before: that a
@@ -258,7 +270,7 @@ impl Interest {
         let node = node.clone();
         let is_longer_ago = |since: Option<Instant>, time| since.is_some_and(|since| now.duration_since(since) >= time);
         // One that has no Redis cannot answer.
-        let is_late = links.get(&node).is_some_and(|link| link.is_up)
+        let is_late = links.get(&node).is_some_and(Link::is_up)
             && is_longer_ago(self.taken, ANSWER)
             && (is_longer_ago(self.taken, LONGEST_ANSWER)
                 || links
@@ -291,7 +303,13 @@ impl Interest {
             _ => {}
         }
         match loss {
-            Loss::Gone => self.asked.retain(|asked| asked.node != *node),
+            Loss::Gone => {
+                let has_confirmed = |asked: &AskedNode| asked.node == *node && asked.confirmed.is_some();
+                if self.asked.iter().any(has_confirmed) && !self.former.contains(node) {
+                    self.former.push(node.clone());
+                }
+                self.asked.retain(|asked| asked.node != *node);
+            }
             Loss::Broken => {
                 if let Some(asked) = self.asked_of(node) {
                     asked.confirmed = None;
@@ -313,13 +331,20 @@ impl Interest {
         let regarded = self.asked.iter().map(|asked| Asked {
             node: asked.node.clone(),
             is_able: is_able(&asked.node, links, members),
-            is_confirmed: asked.confirmed.is_some(),
+            confirmed: asked.confirmed.map(|(_, when)| when),
             is_passed: asked.confirmed.is_some_and(passed),
             standing: asked.standing,
             taken: asked.taken,
             relays: asked.relays,
         });
         regarded.collect()
+    }
+
+    /// Nodes that held the channel once, were not asked again, and can be.
+    pub(super) fn former(&self, links: &HashMap<NodeId, Link>, members: &[NodeId]) -> Vec<NodeId> {
+        let is_asked = |node: &NodeId| self.asked.iter().any(|asked| asked.node == *node);
+        let former = self.former.iter().filter(|node| !is_asked(node) && is_able(node, links, members));
+        former.cloned().collect()
     }
 
     /// Does what was planned.
@@ -353,7 +378,8 @@ impl Interest {
     /// Remembers where the channel was when it was wanted first.
     fn begin(&mut self, links: &HashMap<NodeId, Link>, now: Instant) {
         self.beginning = Some(now);
-        let recent = |link: &&Link| now.duration_since(link.heard) < RECENT && link.last_tick != Tick::UNKNOWN;
+        // A node that has seen no tick yet begins with one that nobody else knows.
+        let recent = |link: &&Link| now.duration_since(link.heard) < RECENT && link.last_tick.counter > 0;
         self.begun = links.values().filter(recent).max_by_key(|link| link.heard).map(|link| link.last_tick);
     }
 

@@ -22,7 +22,9 @@ const RECENT: usize = 512;
 pub(super) struct Link {
     pub id: LinkId,
     /// Whether the node has Redis.
-    pub is_up: bool,
+    is_up: bool,
+    /// When that was said, or the link was opened.
+    pub changed: Instant,
     pub is_leaving: bool,
     /// Whether ticks have not come for too long.
     pub is_silent: bool,
@@ -46,6 +48,7 @@ impl Link {
         Self {
             id,
             is_up: false,
+            changed: now,
             is_leaving: false,
             is_silent: false,
             last_tick: Tick::UNKNOWN,
@@ -58,6 +61,19 @@ impl Link {
             asks: HashMap::new(),
             asks_ever: 0,
         }
+    }
+
+    /// Whether the node has Redis.
+    pub(super) fn is_up(&self) -> bool {
+        self.is_up
+    }
+
+    /// The node says whether it has Redis; returns whether it did before.
+    pub(super) fn set_up(&mut self, is_up: bool, now: Instant) -> bool {
+        if self.is_up != is_up {
+            self.changed = now;
+        }
+        std::mem::replace(&mut self.is_up, is_up)
     }
 
     /// Whether the node can hold channels.

@@ -30,7 +30,8 @@ impl Edge {
         let latest = self.links.values().map(|link| link.heard).max();
         let is_late = |heard: Instant| now.duration_since(heard) > SILENCE;
         self.regard_all(latest.is_some_and(is_late));
-        let late = |link: &Link| !link.is_silent && is_late(link.heard);
+        // A node without Redis has no ticks, and others are in its place already.
+        let late = |link: &Link| link.is_up() && !link.is_silent && is_late(link.heard);
         let silent: Vec<(NodeId, Instant)> =
             self.links.iter().filter(|(_, link)| late(link)).map(|(node, link)| (node.clone(), link.heard)).collect();
         for (node, heard) in &silent {

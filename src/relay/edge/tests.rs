@@ -107,6 +107,17 @@ impl Scene {
         }
     }
 
+    /// Time passes, and no ticks come.
+    fn pass_in_silence(&mut self, seconds: u64) {
+        for tenth in 1..=10 * seconds {
+            self.now += Duration::from_millis(100);
+            self.edge.settle(self.now);
+            if tenth % 10 == 0 {
+                self.edge.review(self.now);
+            }
+        }
+    }
+
     fn link(&self, node: &NodeId) -> LinkId {
         self.edge.links[node].id
     }
@@ -184,6 +195,35 @@ async fn a_standby_that_refused_an_earlier_position_is_asked_for_a_later_one() {
     let link = scene.link(&standby);
     scene.edge.closed(link, scene.now);
     assert!(scene.take(&third).1.strict);
+}
+
+#[test]
+fn a_node_without_redis_is_not_silent() {
+    let [owner, standby, third] = line_of_succession();
+    let mut scene = Scene::new();
+    scene.hear(&owner, vec![Notice::Broken]);
+    for _ in 0..5 {
+        scene.pass_in_silence(1);
+        scene.ticks += 1;
+        for node in [&standby, &third] {
+            scene.hear(node, vec![Notice::Tick(tick(scene.ticks))]);
+        }
+    }
+    assert!(!scene.edge.links[&owner].is_silent);
+}
+
+#[test]
+fn a_tick_that_nobody_else_knows_is_no_place_to_begin_at() {
+    let [owner, ..] = line_of_succession();
+    let mut scene = Scene::unwatched();
+    scene.now += Duration::from_millis(10);
+    scene.ticks = 0;
+    scene.open(&node("newcomer"));
+    scene.edge.want(vec![channel()], scene.now);
+    let asked = if scene.edge.ring.owner(&channel()) == Some(&owner) { owner } else { node("newcomer") };
+    scene.close(&asked);
+    let takes: Vec<_> = scene.edge.links.keys().flat_map(|node| scene.takes(node)).collect();
+    assert!(matches!(takes[..], [(_, Take { from: Some(from), .. })] if from.tick == tick(1)), "{takes:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -10,7 +12,7 @@ fn asked(name: &str) -> Asked {
     Asked {
         node: node(name),
         is_able: true,
-        is_confirmed: true,
+        confirmed: Some(Instant::now()),
         is_passed: true,
         standing: Standing::Good,
         taken: None,
@@ -21,7 +23,15 @@ fn asked(name: &str) -> Asked {
 /// What is planned if `a` is owner and `b` standby.
 fn planned(asked: &[Asked], source: &Source, has_position: bool) -> Vec<Step> {
     let (owner, standby) = (node("a"), node("b"));
-    plan(&Situation { owner: &owner, standby: Some(&standby), asked, source, has_position, may_wait: false })
+    plan(&Situation {
+        owner: &owner,
+        standby: Some(&standby),
+        asked,
+        former: &[],
+        source,
+        has_position,
+        may_wait: false,
+    })
 }
 
 fn live(name: &str) -> Source {
@@ -51,7 +61,7 @@ fn after_the_source_is_gone_a_confirmed_holder_is_taken_from() {
 #[test]
 fn the_old_source_goes_on_until_the_new_owner_is_ready() {
     let old = Asked { relays: true, ..asked("c") };
-    for owner in [Asked { is_confirmed: false, ..asked("a") }, Asked { is_passed: false, ..asked("a") }] {
+    for owner in [Asked { confirmed: None, ..asked("a") }, Asked { is_passed: false, ..asked("a") }] {
         assert_eq!(planned(&[owner, asked("b"), old.clone()], &live("c"), true), []);
     }
     assert_eq!(planned(&[asked("a"), asked("b"), old], &live("c"), true), [take("a", true)]);
@@ -60,7 +70,7 @@ fn the_old_source_goes_on_until_the_new_owner_is_ready() {
 #[test]
 fn nothing_is_released_before_the_standby_has_confirmed() {
     let owner = Asked { relays: true, ..asked("a") };
-    let unconfirmed = Asked { is_confirmed: false, ..asked("b") };
+    let unconfirmed = Asked { confirmed: None, ..asked("b") };
     assert_eq!(planned(&[owner.clone(), unconfirmed, asked("c")], &live("a"), true), []);
     assert_eq!(planned(&[owner, asked("b"), asked("c")], &live("a"), true), [Step::Release(node("c"))]);
 }
@@ -80,11 +90,39 @@ fn a_gap_is_accepted_only_when_everybody_has_refused() {
 }
 
 #[test]
+fn a_gap_is_accepted_from_who_has_held_for_longest() {
+    let refused = |name, ago| {
+        let confirmed = Instant::now().checked_sub(Duration::from_secs(ago));
+        Asked { standing: Standing::Refused, confirmed, ..asked(name) }
+    };
+    let unconfirmed = Asked { confirmed: None, ..refused("c", 0) };
+    let planned = planned(&[refused("a", 1), refused("b", 50), unconfirmed], &Source::None, true);
+    assert_eq!(planned, [take("b", false)]);
+}
+
+#[test]
+fn who_held_the_channel_before_is_asked_before_a_gap_is_accepted() {
+    let refused = |name| Asked { standing: Standing::Refused, ..asked(name) };
+    let (owner, standby) = (node("a"), node("b"));
+    let situation = Situation {
+        owner: &owner,
+        standby: Some(&standby),
+        asked: &[refused("a"), refused("b")],
+        former: &[node("d")],
+        source: &Source::None,
+        has_position: true,
+        may_wait: false,
+    };
+    assert_eq!(plan(&situation), [take("d", true)]);
+}
+
+#[test]
 fn a_gap_is_not_accepted_while_somebody_may_come_back() {
     let refused = |name| Asked { standing: Standing::Refused, ..asked(name) };
     let (owner, standby, asked) = (node("a"), node("b"), [refused("a"), refused("b")]);
     let (source, standby) = (&Source::None, Some(&standby));
-    let situation = Situation { owner: &owner, standby, asked: &asked, source, has_position: true, may_wait: true };
+    let situation =
+        Situation { owner: &owner, standby, asked: &asked, former: &[], source, has_position: true, may_wait: true };
     assert_eq!(plan(&situation), []);
 }
 
@@ -101,7 +139,8 @@ fn who_did_not_answer_is_asked_again_before_a_gap_is_accepted() {
     let late = Asked { standing: Standing::Late, ..asked("b") };
     let refused = Asked { standing: Standing::Refused, ..asked("a") };
     let (asked, source, standby) = ([refused, late], &Source::None, Some(&standby));
-    let situation = Situation { owner: &owner, standby, asked: &asked, source, has_position: true, may_wait: true };
+    let situation =
+        Situation { owner: &owner, standby, asked: &asked, former: &[], source, has_position: true, may_wait: true };
     assert_eq!(plan(&situation), [take("b", true)]);
 }
 
@@ -124,7 +163,7 @@ fn some_asked() -> impl Strategy<Value = Vec<Asked>> {
             flags.map(|(is_able, is_confirmed, is_passed, standing, relays)| Asked {
                 node: node(name),
                 is_able,
-                is_confirmed,
+                confirmed: is_confirmed.then(Instant::now),
                 is_passed,
                 standing,
                 taken: None,

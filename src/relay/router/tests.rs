@@ -95,3 +95,22 @@ async fn a_node_waits_for_nobody_when_all_nodes_leave() {
     task.abort();
     own.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_leaves_waits_for_one_that_has_no_redis_for_a_moment() {
+    let (hub, (door, letters), holding) = (Arc::new(Hub::new(Arc::default())), door(), holding());
+    let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
+    let task = tokio::spawn(run(hub, Arc::clone(&holding), edge, letters));
+    let own = tokio::spawn(own_link("a".parse().unwrap(), Arc::clone(&holding), door.clone()));
+    let other = door.open("b".parse().unwrap()).await.unwrap();
+    other.hear(vec![Notice::Tick(Tick { incarnation: 4, counter: 1 }), Notice::Up]).await.unwrap();
+    let lane = holding.greeted(false);
+    lane.order(vec![(1, Order::Hold(Channel::named("timeline:7")))]).unwrap();
+    other.hear(vec![Notice::Broken]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let leaving = tokio::time::timeout(Duration::from_secs(4), holding.leave());
+    assert!(leaving.await.is_err(), "b may have Redis again at any moment");
+    tokio::time::timeout(Duration::from_secs(2), holding.leave()).await.expect("but not for ever");
+    task.abort();
+    own.abort();
+}

@@ -265,7 +265,7 @@ impl Node {
             self.reviewed = now;
             self.edge.review(now);
         }
-        self.holder.has_heir(self.edge.has_heir());
+        self.holder.has_heir(self.edge.has_heir(now));
     }
 
     pub(super) fn place_orders(&mut self, at: Instant) {

@@ -95,3 +95,57 @@ fn a_node_that_was_taken_from_though_it_was_not_able_counts_no_more_when_it_lose
     scene.hear(node, vec![Notice::Broken]);
     assert!(!scene.edge.channels[&channel()].is_live_at(node));
 }
+
+#[test]
+fn who_held_a_channel_before_its_link_was_lost_is_asked_before_a_gap_is_accepted() {
+    let [owner, standby, third] = line_of_succession();
+    let mut scene = Scene::new();
+    scene.give(&owner);
+    scene.hold(&standby);
+    scene.close(&owner);
+    scene.close(&standby);
+    // They come back as two others have joined, and are not in charge any more.
+    let is_in_charge = |ring: &Ring, node: &NodeId| {
+        let holders = ring.holders(&channel()).expect("there are nodes");
+        holders.owner == node || holders.standby == Some(node)
+    };
+    let joined = (0..).map(|number| [node(&format!("d{number}")), node(&format!("e{number}"))]);
+    let joined = joined
+        .take(1_000)
+        .find(|[one, other]| {
+            is_in_charge(&Ring::new([one, other, &standby, &third].map(Clone::clone)), one)
+                && is_in_charge(&Ring::new([one, other, &standby, &third].map(Clone::clone)), other)
+        })
+        .expect("some would be in charge");
+    for node in joined.iter().chain([&standby]) {
+        scene.open(node);
+    }
+    let others = joined.iter().chain([&third]);
+    for node in others.clone().chain(others.clone()).chain(others) {
+        for take in scene.takes(node) {
+            assert!(take.1.strict, "{node} is to give what it has");
+            scene.hear(node, refused(take));
+        }
+    }
+    let takes = scene.takes(&standby);
+    assert!(matches!(takes[..], [(_, Take { strict: true, .. })]), "{takes:?}");
+}
+
+#[test]
+fn after_a_stop_those_who_may_come_back_are_waited_for_anew() {
+    let [owner, standby, third] = line_of_succession();
+    let mut scene = Scene::new();
+    scene.give(&owner);
+    scene.hold(&standby);
+    scene.pass(2);
+    scene.close(&owner);
+    for node in [&standby, &third, &standby, &third] {
+        for take in scene.takes(node) {
+            scene.hear(node, refused(take));
+        }
+    }
+    scene.now += Duration::from_secs(10);
+    scene.edge.has_slept(scene.now);
+    scene.edge.settle(scene.now);
+    assert_eq!([scene.takes(&standby), scene.takes(&third)], [[], []]);
+}
