@@ -4,9 +4,11 @@
 //! Nothing here waits: what is heard goes in by calls, with the time; what is to be asked is put into the links' orders;
 //! events go to the sink.
 
+mod attempt;
 mod heard;
 mod interest;
 mod link;
+mod place;
 #[cfg(test)]
 mod rest;
 mod sessions;
@@ -199,8 +201,9 @@ impl Edge {
         let former = interest.former(&self.links, &self.members);
         let (source, has_position) = (&interest.source, interest.has_position());
         let is_anybody_able = matches!(*self.state.borrow(), LinkState::Up);
-        let may_wait = !interest.is_beginning(now)
-            && (!is_anybody_able || may_come_back(&self.lost, interest, now) && !interest.has_waited(GRACE, now));
+        let may_wait = !interest.attempt.is_beginning(now)
+            && (!is_anybody_able
+                || may_come_back(&self.lost, interest, now) && !interest.attempt.has_waited(GRACE, now));
         let situation = Situation { owner, standby, asked: &asked, former: &former, source, has_position, may_wait };
         for step in plan::plan(&situation) {
             interest.take_step(channel, step, &mut self.links, now);
@@ -251,7 +254,7 @@ impl Edge {
             link.heard = now;
         }
         for interest in self.channels.values_mut() {
-            interest.wait_anew(now);
+            interest.attempt.wait_anew(now);
         }
     }
 }
@@ -263,7 +266,7 @@ fn nobody_holds() -> LinkState {
 
 /// Whether a node is still lost that may have held a channel when its source was lost, and have it in its log.
 fn may_come_back(lost: &HashMap<NodeId, Instant>, interest: &Interest, now: Instant) -> bool {
-    let since = interest.lost().unwrap_or(now);
+    let since = interest.attempt.lost().unwrap_or(now);
     lost.values().any(|lost| since.saturating_duration_since(*lost) < GRACE)
 }
 

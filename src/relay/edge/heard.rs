@@ -82,7 +82,7 @@ impl Edge {
         if is_able_again {
             for channel in link.channels() {
                 if let Some(interest) = self.channels.get_mut(channel) {
-                    interest.give_time(now);
+                    interest.attempt.give_time(now);
                 }
             }
         }
@@ -95,7 +95,7 @@ impl Edge {
         let Some(channel) = link.channel(ask) else { return };
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_live_at(node) {
-            interest.count_one(link, check(message));
+            interest.place.count_one(link, check(message));
             self.sessions.give(channel, node, message, Duration::ZERO);
         }
     }
@@ -113,7 +113,8 @@ impl Edge {
         let Some(channel) = link.channel(ask) else { return };
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_taking(node, round) {
-            interest.advance(position, now);
+            interest.place.advance(position);
+            interest.attempt.give_time(now);
             self.sessions.give(channel, node, message, age);
         }
     }
@@ -133,8 +134,9 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(&channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
-        if interest.has_lost_its_beginning(now) {
-            let cause = (!interest.is_beginning(now)).then(|| interest.cause_of_lost_beginning());
+        let attempt = &interest.attempt;
+        if interest.place.position().is_none() && attempt.has_lost_its_beginning(now) {
+            let cause = (!attempt.is_beginning(now)).then(|| attempt.cause_of_lost_beginning());
             self.sessions.miss(&channel, node, cause);
         }
         interest.live_from(node, link, count, now);
@@ -161,8 +163,9 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
-        if interest.has_new_gap() {
-            let cause = (!interest.is_beginning(now)).then_some(cause);
+        interest.place.forget_check();
+        if interest.attempt.has_new_gap() {
+            let cause = (!interest.attempt.is_beginning(now)).then_some(cause);
             self.sessions.miss(channel, node, cause);
         }
     }
