@@ -51,14 +51,11 @@ use arguments::Arguments;
 use cores::Cores;
 use figures::Figures;
 use reading::Transport::{EventSource, WebSocket};
-use scenarios::broadcast;
+use scenarios::{Measured, broadcast, filtered, memory, personal, sessions};
 use stage::Stage;
 
 /// What can be asked for.
-const SCENARIOS: [&str; 3] = ["broadcast", "latency", "eventsource"];
-
-/// What is done if nothing is asked for.
-const QUICK: [&str; 2] = ["broadcast", "latency"];
+const SCENARIOS: [&str; 7] = ["broadcast", "latency", "eventsource", "personal", "sessions", "filtered", "memory"];
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
@@ -88,12 +85,12 @@ fn run(arguments: &Arguments) -> ExitCode {
     let mut figures = Figures::default();
     let mut problems = Vec::new();
     let scenarios = match &arguments.scenarios[..] {
-        [] => QUICK.map(str::to_owned).to_vec(),
+        [] => SCENARIOS.map(str::to_owned).to_vec(),
         asked => asked.to_vec(),
     };
     for scenario in &scenarios {
         let mut stage = Stage::set(cores);
-        play(scenario, &mut stage, arguments, &mut figures);
+        play(scenario, &mut stage, &mut Measured { arguments, figures: &mut figures });
         problems.extend(stage.generator.ledger.problems().iter().map(|problem| format!("{scenario}: {problem}")));
     }
     figures.print();
@@ -109,11 +106,15 @@ fn run(arguments: &Arguments) -> ExitCode {
     if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn play(scenario: &str, stage: &mut Stage, arguments: &Arguments, figures: &mut Figures) {
+fn play(scenario: &str, stage: &mut Stage, measured: &mut Measured<'_>) {
     match scenario {
-        "broadcast" => broadcast::run(stage, WebSocket, arguments, figures),
-        "eventsource" => broadcast::run(stage, EventSource, arguments, figures),
-        "latency" => broadcast::latency(stage, WebSocket, arguments, figures),
+        "broadcast" => broadcast::run(stage, WebSocket, measured),
+        "eventsource" => broadcast::run(stage, EventSource, measured),
+        "latency" => broadcast::latency(stage, WebSocket, measured),
+        "personal" => personal::run(stage, measured),
+        "sessions" => sessions::run(stage, measured),
+        "filtered" => filtered::run(stage, measured),
+        "memory" => memory::run(stage, measured),
         other => unreachable!("{other} is not known"),
     }
 }

@@ -9,6 +9,9 @@ use super::ledger::Ledger;
 use super::message::Prepared;
 use super::stamp::Stamp;
 
+/// An author whom nobody has anything against.
+pub const STRANGER: i64 = 1;
+
 /// When the next event is published.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
@@ -58,10 +61,17 @@ impl Traffic {
     }
 }
 
+/// The messages of a channel.
+struct Messages {
+    /// In turn, by number.
+    events: Vec<Prepared>,
+    /// What nobody is spared, if there are those who do not want to hear of all authors.
+    mark: Option<Prepared>,
+}
+
 pub struct Publisher {
     redis: UnixStream,
-    /// For each channel: its messages, in turn.
-    channels: Vec<Vec<Prepared>>,
+    channels: Vec<Messages>,
     commands: Vec<u8>,
 }
 
@@ -71,17 +81,19 @@ impl Publisher {
         let mut redis = UnixStream::connect(redis).expect("redis is there");
         // What is lost is seen where it does not come.
         redis.write_all(b"CLIENT REPLY OFF\r\n").expect("redis takes it");
-        let prepare = |(name, authors): (String, Vec<i64>)| {
-            authors.into_iter().map(|author| Prepared::new(&name, author)).collect()
+        let prepare = |(name, authors): (String, Vec<i64>)| Messages {
+            mark: (authors.len() > 1).then(|| Prepared::new(&name, STRANGER)),
+            events: authors.into_iter().map(|author| Prepared::new(&name, author)).collect(),
         };
         Self { redis, channels: channels.into_iter().map(prepare).collect(), commands: Vec::new() }
     }
 
     /// Adds an event to what will be written next.
     pub fn add(&mut self, channel: usize, stamp: Stamp) {
-        let messages = &mut self.channels[channel];
-        let turn = stamp.number as usize % messages.len();
-        messages[turn].append(stamp, &mut self.commands);
+        let Messages { events, mark } = &mut self.channels[channel];
+        let turn = stamp.number as usize % events.len();
+        let message = mark.as_mut().filter(|_| stamp.number == 0).unwrap_or(&mut events[turn]);
+        message.append(stamp, &mut self.commands);
     }
 
     /// Writes what was added.

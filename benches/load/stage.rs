@@ -20,6 +20,9 @@ const AT_ONCE: usize = 64;
 /// How long events come before anything is measured.
 const WARM_UP: Duration = Duration::from_millis(700);
 
+/// The figure that says how many deliveries there were in a second.
+pub const DELIVERIES: &str = "deliveries/s";
+
 pub struct Stage {
     pub runtime: Runtime,
     pub cores: Cores,
@@ -105,19 +108,24 @@ impl Stage {
         channels: Vec<(String, Vec<i64>)>,
         left_out: Option<u64>,
     ) -> Publisher {
+        let (count, wanted) = (channels.len(), wishes.iter().map(|wish| wish.channels.len()).sum());
+        let mut publisher = self.open(wishes, channels, left_out);
+        self.generator.await_subscriptions(&mut publisher, count, wanted);
+        publisher
+    }
+
+    /// Makes all these connections; the publisher for their channels.
+    pub fn open(&mut self, wishes: Vec<Wish>, channels: Vec<(String, Vec<i64>)>, left_out: Option<u64>) -> Publisher {
         let mut clients = vec![0; channels.len()];
         for channel in wishes.iter().flat_map(|wish| &wish.channels) {
             clients[*channel] += 1;
         }
-        let (wanted, count) = (clients.iter().sum(), channels.len());
         self.generator.ledger.begin(clients);
         if let Some(modulus) = left_out {
             self.generator.ledger.leave_out(modulus);
         }
-        let mut publisher = Publisher::new(&self.redis.unix_socket(), channels);
         self.generator.open(wishes, AT_ONCE);
-        self.generator.await_subscriptions(&mut publisher, count, wanted);
-        publisher
+        Publisher::new(&self.redis.unix_socket(), channels)
     }
 
     /// Publishes for who is connected; what came of it.
@@ -136,7 +144,7 @@ impl Stage {
         self.generator.drain();
         let each = |after: f64, before: f64| (after - before) * 1e6 / deliveries;
         vec![
-            ("deliveries/s", deliveries / seconds),
+            (DELIVERIES, deliveries / seconds),
             ("events/s", events / seconds),
             ("server µs each", each(after.server, before.server)),
             ("postgres µs each", each(after.postgres, before.postgres)),
