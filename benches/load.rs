@@ -51,11 +51,15 @@ use arguments::Arguments;
 use cores::Cores;
 use figures::Figures;
 use reading::Transport::{EventSource, WebSocket};
-use scenarios::{Measured, broadcast, filtered, memory, personal, sessions};
+use scenarios::{Measured, broadcast, filtered, guard, memory, mixed, personal, sessions};
 use stage::Stage;
 
 /// What can be asked for.
-const SCENARIOS: [&str; 7] = ["broadcast", "latency", "eventsource", "personal", "sessions", "filtered", "memory"];
+const SCENARIOS: [&str; 9] =
+    ["broadcast", "latency", "eventsource", "personal", "sessions", "filtered", "memory", "mixed", "nodes"];
+
+/// What is done with `--guard`.
+const GUARD: &str = "guard";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().collect();
@@ -82,22 +86,21 @@ fn run(arguments: &Arguments) -> ExitCode {
     let files = cores::raise_open_files();
     let most = arguments.clients.iter().max().copied().unwrap_or_default();
     assert!(files > most as u64 + 200, "{files} files may be open: ulimit -n {} is needed", most + 200);
-    let mut figures = Figures::default();
-    let mut problems = Vec::new();
-    let scenarios = match &arguments.scenarios[..] {
-        [] => SCENARIOS.map(str::to_owned).to_vec(),
-        asked => asked.to_vec(),
-    };
+    let (mut figures, mut problems) = (Figures::default(), Vec::new());
+    let load = load_average();
+    let scenarios = if arguments.is_guard { vec![GUARD.to_owned()] } else { arguments.scenarios.clone() };
     for scenario in &scenarios {
         let mut stage = Stage::set(cores);
         play(scenario, &mut stage, &mut Measured { arguments, figures: &mut figures });
         problems.extend(stage.generator.ledger.problems().iter().map(|problem| format!("{scenario}: {problem}")));
     }
     figures.print();
+    if arguments.is_guard {
+        problems.extend(guard::excesses(&figures));
+    }
     if let Some(file) = &arguments.json {
-        let circumstances = json!({
-            "rounds": arguments.rounds, "seconds": arguments.time.as_secs_f64(), "load": load_average(),
-        });
+        let (seconds, rounds) = (arguments.time.as_secs_f64(), arguments.rounds);
+        let circumstances = json!({"rounds": rounds, "seconds": seconds, "load before": load});
         std::fs::write(file, figures.json(&circumstances, &problems)).expect("the file can be written");
     }
     for problem in &problems {
@@ -115,6 +118,9 @@ fn play(scenario: &str, stage: &mut Stage, measured: &mut Measured<'_>) {
         "sessions" => sessions::run(stage, measured),
         "filtered" => filtered::run(stage, measured),
         "memory" => memory::run(stage, measured),
+        "mixed" => mixed::run(stage, measured),
+        "nodes" => broadcast::nodes(stage, measured),
+        GUARD => guard::run(stage, measured),
         other => unreachable!("{other} is not known"),
     }
 }

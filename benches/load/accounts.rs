@@ -24,6 +24,14 @@ pub async fn create(database: &Database, count: usize) -> Range<i64> {
     FIRST..last + 1
 }
 
+/// The first of them, made unless it is there.
+pub async fn one(database: &Database) -> i64 {
+    if database.number("SELECT count(*) FROM accounts").await == 0 {
+        create(database, 1).await;
+    }
+    FIRST
+}
+
 /// The token of an account.
 pub fn token(account: i64) -> String {
     format!("token{account}")

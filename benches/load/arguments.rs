@@ -5,7 +5,7 @@ use std::time::Duration;
 const ROUNDS: usize = 5;
 
 pub struct Arguments {
-    /// Which scenarios; all that were asked for, or those of a quick run.
+    /// Which scenarios; all, if none was asked for.
     pub scenarios: Vec<String>,
     /// Numbers of clients, one after the other.
     pub clients: Vec<usize>,
@@ -20,14 +20,7 @@ pub struct Arguments {
 impl Arguments {
     pub fn read(known: &[&str]) -> Self {
         let mut words = std::env::args().skip(1);
-        let mut arguments = Self {
-            scenarios: Vec::new(),
-            clients: vec![1_000],
-            rounds: ROUNDS,
-            time: Duration::from_secs(2),
-            json: None,
-            is_guard: false,
-        };
+        let mut arguments = Self { rounds: ROUNDS, time: Duration::from_secs(2), ..Self::quick(vec![1_000]) };
         while let Some(word) = words.next() {
             let mut value = || words.next().unwrap_or_else(|| panic!("{word} needs a value"));
             match word.as_str() {
@@ -41,7 +34,16 @@ impl Arguments {
                 other => panic!("{other} is neither an argument nor one of {known:?}"),
             }
         }
+        if arguments.scenarios.is_empty() {
+            arguments.scenarios = known.iter().map(|name| (*name).to_owned()).collect();
+        }
         arguments
+    }
+
+    /// So little that it takes seconds.
+    pub fn quick(clients: Vec<usize>) -> Self {
+        let (rounds, time) = (3, Duration::from_secs(1));
+        Self { scenarios: Vec::new(), clients, rounds, time, json: None, is_guard: false }
     }
 }
 

@@ -36,12 +36,17 @@ impl Figures {
 
     /// The median of a figure over the rounds; not a number if there is none.
     pub fn median(&self, case: &str, kind: Kind, figure: &str) -> f64 {
-        median(self.line(case, kind).map_or_else(Vec::new, |line| line.values(figure)))
+        median(self.values(case, kind, figure))
+    }
+
+    /// A figure of all rounds.
+    pub fn values(&self, case: &str, kind: Kind, figure: &str) -> Vec<f64> {
+        self.line(case, kind).map_or_else(Vec::new, |line| line.values(figure))
     }
 
     /// The median over the rounds of what the server has for each that the plain one has in the same round.
-    pub fn ratio(&self, case: &str, plain: Kind, figure: &str) -> f64 {
-        let (Some(server), Some(plain)) = (self.line(case, Kind::Flodgatt), self.line(case, plain)) else {
+    pub fn ratio(&self, case: &str, kind: Kind, plain: Kind, figure: &str) -> f64 {
+        let (Some(server), Some(plain)) = (self.line(case, kind), self.line(case, plain)) else {
             return f64::NAN;
         };
         let (server, plain) = (server.values(figure), plain.values(figure));
@@ -68,9 +73,11 @@ impl Figures {
             for line in &lines {
                 row(line.kind.name(), names.iter().map(|name| number(median(line.values(name)))));
             }
-            for plain in lines.iter().filter(|line| line.kind != Kind::Flodgatt) {
-                let ratios = names.iter().map(|name| number(self.ratio(case, plain.kind, name)));
-                row(&format!("flodgatt : {}", plain.kind.name()), ratios);
+            let (plain, servers): (Vec<_>, Vec<_>) =
+                lines.iter().map(|line| line.kind).partition(|kind| kind.is_plain());
+            for (server, plain) in servers.iter().flat_map(|server| plain.iter().map(move |plain| (*server, *plain))) {
+                let ratios = names.iter().map(|name| number(self.ratio(case, server, plain, name)));
+                row(&format!("{} : {}", server.name(), plain.name()), ratios);
             }
         }
     }
@@ -91,7 +98,7 @@ impl Figures {
 
 fn row(name: &str, fields: impl Iterator<Item = String>) {
     let fields: Vec<String> = fields.map(|field| format!("{field:>17}")).collect();
-    println!("{name:<27}{}", fields.join(""));
+    println!("{name:<38}{}", fields.join(""));
 }
 
 /// With three digits that mean something.

@@ -137,9 +137,6 @@ impl Generator {
     /// Publishes for some time, and reads what comes. Ends early when something is wrong.
     pub fn drive(&mut self, publisher: &mut Publisher, traffic: &mut [Traffic], time: Duration) {
         let end = Instant::now() + time;
-        for traffic in &mut *traffic {
-            traffic.begin();
-        }
         let mut last = (Instant::now(), self.ledger.deliveries());
         while Instant::now() < end && self.ledger.problems().is_empty() {
             let mut wait = end.saturating_duration_since(Instant::now());
@@ -166,11 +163,6 @@ impl Generator {
             }
             self.turn(Duration::from_millis(100));
         }
-    }
-
-    /// Connections that were not accepted yet.
-    pub fn opening(&self) -> usize {
-        self.opening
     }
 
     /// Whether this connection was accepted and is there.

@@ -26,25 +26,22 @@ pub struct Traffic {
     pace: Pace,
     channels: std::ops::Range<usize>,
     next: usize,
-    begun: Instant,
+    /// When its first event could have been published.
+    begun: Option<Instant>,
     published: u64,
 }
 
 impl Traffic {
     pub fn new(pace: Pace, channels: std::ops::Range<usize>) -> Self {
-        Self { pace, next: channels.start, channels, begun: Instant::now(), published: 0 }
-    }
-
-    /// What was not published before this is not due any more.
-    pub fn begin(&mut self) {
-        (self.begun, self.published) = (Instant::now(), 0);
+        Self { pace, next: channels.start, channels, begun: None, published: 0 }
     }
 
     /// Publishes what is due; when it has to be looked again.
     pub fn publish(&mut self, publisher: &mut Publisher, ledger: &mut Ledger) -> Duration {
+        let elapsed = self.begun.get_or_insert_with(Instant::now).elapsed();
         let due = match self.pace {
             Pace::Backlog(backlog) => backlog.saturating_sub(ledger.under_way()),
-            Pace::Rate(rate) => ((self.begun.elapsed().as_secs_f64() * rate) as u64).saturating_sub(self.published),
+            Pace::Rate(rate) => ((elapsed.as_secs_f64() * rate) as u64).saturating_sub(self.published),
         };
         for _ in 0..due {
             publisher.add(self.next, ledger.publish(self.next));
@@ -55,7 +52,7 @@ impl Traffic {
             Pace::Backlog(_) => Duration::from_secs(1),
             Pace::Rate(rate) => {
                 let next = Duration::from_secs_f64((self.published + 1) as f64 / rate);
-                next.saturating_sub(self.begun.elapsed())
+                next.saturating_sub(elapsed)
             }
         }
     }

@@ -23,6 +23,9 @@ const WARM_UP: Duration = Duration::from_millis(700);
 /// The figure that says how many deliveries there were in a second.
 pub const DELIVERIES: &str = "deliveries/s";
 
+/// The figure that says what a delivery takes of the server's processor time.
+pub const SERVER_TIME: &str = "server µs each";
+
 pub struct Stage {
     pub runtime: Runtime,
     pub cores: Cores,
@@ -68,11 +71,10 @@ impl Stage {
         self.subjects.clear();
         for kind in kinds {
             let (redis, cores) = (&self.redis, &self.cores);
+            let options = || Server::options(redis, &self.database);
             let subject = match kind {
-                Kind::Flodgatt => {
-                    let options = Server::options(redis, &self.database);
-                    self.runtime.block_on(Subject::flodgatt(options, cores))
-                }
+                Kind::Flodgatt => self.runtime.block_on(Subject::flodgatt(options(), cores)),
+                Kind::ThreeNodes => self.runtime.block_on(Subject::three_nodes(options, cores)),
                 Kind::PlainOne => Subject::plain(1, transport, redis, cores),
                 Kind::PlainFour => Subject::plain(4, transport, redis, cores),
             };
@@ -146,7 +148,7 @@ impl Stage {
         vec![
             (DELIVERIES, deliveries / seconds),
             ("events/s", events / seconds),
-            ("server µs each", each(after.server, before.server)),
+            (SERVER_TIME, each(after.server, before.server)),
             ("postgres µs each", each(after.postgres, before.postgres)),
             ("clients µs each", each(after.clients, before.clients)),
             ("redis µs each", each(after.redis, before.redis)),
@@ -167,7 +169,7 @@ impl Stage {
     pub fn spent(&self, kind: Kind) -> Spent {
         let pids = self.database.postgres().pids();
         Spent {
-            server: processor_time(self.subjects[&kind].pid()),
+            server: self.subjects[&kind].pids().into_iter().map(processor_time).sum(),
             redis: processor_time(self.redis.pid()),
             postgres: pids.into_iter().map(processor_time).sum(),
             clients: processor_time(std::process::id()),

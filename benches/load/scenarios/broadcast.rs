@@ -18,25 +18,42 @@ pub const NO_BACKLOG: u64 = 1;
 
 /// Measures everything on a transport, for each number of clients.
 pub fn run(stage: &mut Stage, transport: Transport, measured: &mut Measured<'_>) {
-    let account = stage.runtime.block_on(accounts::create(&stage.database, 1)).start;
-    let time = measured.arguments.time;
     for clients in measured.arguments.clients.clone() {
-        for (backlog, kinds) in [
-            (BACKLOG, &[Kind::Flodgatt, Kind::PlainOne, Kind::PlainFour][..]),
-            (NO_BACKLOG, &[Kind::Flodgatt, Kind::PlainOne]),
-        ] {
-            stage.start(kinds, transport);
-            measured.rounds(stage, &case(transport, clients, backlog), |stage, kind| {
-                let load = load(stage, kind, account, transport, clients, Pace::Backlog(backlog), time);
-                stage.turn(kind, load)
-            });
-        }
+        let kinds = [Kind::Flodgatt, Kind::PlainOne, Kind::PlainFour];
+        with_backlog(stage, transport, measured, clients, BACKLOG, &kinds);
+        with_backlog(stage, transport, measured, clients, NO_BACKLOG, &kinds[..2]);
     }
+}
+
+/// The same with a cluster, whose nodes have all to do with one core.
+pub fn nodes(stage: &mut Stage, measured: &mut Measured<'_>) {
+    for clients in measured.arguments.clients.clone() {
+        let kinds = [Kind::Flodgatt, Kind::ThreeNodes, Kind::PlainFour];
+        with_backlog(stage, Transport::WebSocket, measured, clients, BACKLOG, &kinds);
+    }
+}
+
+/// Measures these servers.
+pub fn with_backlog(
+    stage: &mut Stage,
+    transport: Transport,
+    measured: &mut Measured<'_>,
+    clients: usize,
+    backlog: u64,
+    kinds: &[Kind],
+) {
+    let time = measured.arguments.time;
+    let account = stage.runtime.block_on(accounts::one(&stage.database));
+    stage.start(kinds, transport);
+    measured.rounds(stage, &case(transport, clients, backlog), |stage, kind| {
+        let load = load(stage, kind, account, transport, clients, Pace::Backlog(backlog), time);
+        stage.turn(kind, load)
+    });
 }
 
 /// The latency at half of what each server can do.
 pub fn latency(stage: &mut Stage, transport: Transport, measured: &mut Measured<'_>) {
-    let account = stage.runtime.block_on(accounts::create(&stage.database, 1)).start;
+    let account = stage.runtime.block_on(accounts::one(&stage.database));
     let (clients, time) = (measured.arguments.clients[0], measured.arguments.time);
     let case = format!("{}, one channel to {clients}, at half of the maximal rate", transport.name());
     stage.start(&[Kind::Flodgatt, Kind::PlainFour], transport);
@@ -69,10 +86,10 @@ fn load(
     time: Duration,
 ) -> Load {
     let request = transport.request("user", &token(account), &home(account));
-    let port = stage.subjects[&kind].port();
-    let wish = || Wish { port, transport, request: request.clone(), channels: vec![0] };
+    let ports = stage.subjects[&kind].ports();
+    let wish = |port| Wish { port, transport, request: request.clone(), channels: vec![0] };
     Load {
-        wishes: std::iter::repeat_with(wish).take(clients).collect(),
+        wishes: ports.into_iter().cycle().take(clients).map(wish).collect(),
         channels: vec![(home(account), vec![STRANGER])],
         traffic: vec![Traffic::new(pace, 0..1)],
         left_out: None,

@@ -39,7 +39,7 @@ pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
     let time = measured.arguments.time;
     let case = format!("websocket, public to {viewers} viewers who block, mute and filter, backlog of {BACKLOG}");
     measured.rounds(stage, &case, |stage, kind| {
-        let port = stage.subjects[&kind].port();
+        let port = stage.subjects[&kind].ports()[0];
         let transport = Transport::WebSocket;
         let wish = |viewer: i64| {
             let request = transport.request("public", &token(viewer), CHANNEL);

@@ -2,7 +2,9 @@
 
 pub mod broadcast;
 pub mod filtered;
+pub mod guard;
 pub mod memory;
+pub mod mixed;
 pub mod personal;
 pub mod sessions;
 

@@ -18,7 +18,7 @@ pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
     for clients in measured.arguments.clients.clone() {
         let time = measured.arguments.time;
         measured.rounds(stage, &format!("websocket, {clients} home feeds, backlog of {BACKLOG}"), |stage, kind| {
-            let (wishes, channels) = home_feeds(stage.subjects[&kind].port(), first, clients);
+            let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], first, clients);
             let traffic = vec![Traffic::new(Pace::Backlog(BACKLOG), 0..clients)];
             stage.turn(kind, Load { wishes, channels, traffic, left_out: None, time })
         });
