@@ -22,6 +22,10 @@ const EVENTS: u64 = 20;
 /// Events under way while there is load.
 const BACKLOG: u64 = 2_000;
 
+/// How often it is looked whether memory shrinks, and how long it is waited in between.
+const LOOKS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(500);
+
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The name of the case.
@@ -56,9 +60,9 @@ fn turn(stage: &mut Stage, kind: Kind, first: i64, clients: usize) -> Turn {
         stage.generator.drive(&mut publisher, &mut traffic, Duration::from_millis(100));
     }
     stage.generator.drain();
-    let after = resident(pid);
+    let after = settled(pid);
     stage.leave(kind);
-    let left = resident(pid);
+    let left = settled(pid);
     let each = |now: f64| (now - before) / clients as f64;
     Turn::from([
         ("before MB", before / 1e6),
@@ -66,6 +70,20 @@ fn turn(stage: &mut Stage, kind: Kind, first: i64, clients: usize) -> Turn {
         ("after load B each", each(after)),
         ("all left MB", left / 1e6),
     ])
+}
+
+/// The memory of a process when it has given back what it is about to.
+fn settled(pid: u32) -> f64 {
+    let mut last = resident(pid);
+    for _ in 0..LOOKS {
+        std::thread::sleep(PAUSE);
+        let now = resident(pid);
+        if now >= last {
+            return now;
+        }
+        last = now;
+    }
+    last
 }
 
 /// Waits until all channels are subscribed, without sending anything to anybody.
