@@ -27,6 +27,8 @@ mod processes;
 mod publisher;
 #[path = "load/reading.rs"]
 mod reading;
+#[path = "load/resident.rs"]
+mod resident;
 #[path = "load/scenarios/mod.rs"]
 mod scenarios;
 #[path = "load/stage.rs"]

@@ -110,7 +110,10 @@ impl Plain {
             let pending = std::mem::take(&mut link.pending);
             link.write(&[IoSlice::new(&pending)]);
         }
-        while is_readable {
+        if !is_readable {
+            return;
+        }
+        loop {
             let count = match link.stream.read(&mut self.buffer) {
                 Ok(count @ 1..) => count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,

@@ -12,11 +12,3 @@ pub fn processor_time(pid: u32) -> f64 {
     let [user, system] = ticks[..] else { panic!("{stat}") };
     (user + system) as f64 / TICKS_PER_SECOND
 }
-
-/// The memory that a process occupies, in bytes.
-pub fn resident(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the process runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("the system tells it");
-    let kibibytes = line.trim().strip_suffix(" kB").and_then(|number| number.parse::<f64>().ok());
-    kibibytes.expect("it is a number") * 1024.0
-}
