@@ -125,7 +125,9 @@ impl Generator {
             }
             if marked.is_none_or(|at| at.elapsed() > MARKS) {
                 for channel in 0..channels {
-                    publisher.add(channel, self.ledger.mark(channel));
+                    if !self.ledger.is_ready(channel) {
+                        publisher.add(channel, self.ledger.mark(channel));
+                    }
                 }
                 publisher.flush();
                 marked = Some(Instant::now());

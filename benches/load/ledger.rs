@@ -9,6 +9,8 @@ use super::stamp::{Clock, Stamp};
 struct Channel {
     /// How many clients get its events.
     clients: u64,
+    /// How many of them have had something.
+    ready: u64,
     /// The number of its last event.
     published: u64,
     /// The last one that has come to everybody, as have all before it.
@@ -70,6 +72,7 @@ impl Ledger {
         *self = Self { problems, ..Self::new(self.clock) };
         self.channels.extend(clients.into_iter().map(|clients| Channel {
             clients: clients as u64,
+            ready: 0,
             published: 0,
             complete: 0,
             counts: VecDeque::new(),
@@ -119,8 +122,9 @@ impl Ledger {
                 let problem = format!("client {client} got event {} before any other", stamp.number);
                 return self.complain(problem);
             }
-            self.ready += 1;
             expected.next = Some(of.skip(client, stamp.number + 1));
+            self.ready += 1;
+            self.channels[stamp.channel].ready += 1;
             return;
         };
         if stamp.number == 0 {
@@ -165,6 +169,11 @@ impl Ledger {
 
     pub fn ready(&self) -> usize {
         self.ready
+    }
+
+    /// Whether all clients of a channel have had something.
+    pub fn is_ready(&self, channel: usize) -> bool {
+        self.channels[channel].ready >= self.channels[channel].clients
     }
 
     pub fn now_ns(&self) -> u64 {
