@@ -24,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often channels are marked on which nobody knows yet whether clients are subscribed.
 const MARKS: Duration = Duration::from_millis(300);
 
+/// Channels that are marked at once.
+const AT_ONCE: usize = 500;
+
 /// A connection to be made.
 pub struct Wish {
     /// The server's port, on any loopback address.
@@ -124,16 +127,26 @@ impl Generator {
                 return self.ledger.complain(format!("{ready} of {wanted} clients got anything at all"));
             }
             if marked.is_none_or(|at| at.elapsed() > MARKS) {
-                for channel in 0..channels {
-                    if !self.ledger.is_ready(channel) {
-                        publisher.add(channel, self.ledger.mark(channel));
-                    }
-                }
-                publisher.flush();
+                self.mark(publisher, channels);
                 marked = Some(Instant::now());
             }
             self.turn(Duration::from_millis(20));
         }
+    }
+
+    /// Marks each channel of which something has not come to everybody.
+    fn mark(&mut self, publisher: &mut Publisher, channels: usize) {
+        for channel in 0..channels {
+            if !self.ledger.is_ready(channel) {
+                publisher.add(channel, self.ledger.mark(channel));
+            }
+            // Redis gives up a subscriber that has 32 MB before it.
+            if channel % AT_ONCE == AT_ONCE - 1 {
+                publisher.flush();
+                self.turn(Duration::from_millis(10));
+            }
+        }
+        publisher.flush();
     }
 
     /// Publishes for some time, and reads what comes. Ends early when something is wrong.
