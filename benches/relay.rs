@@ -18,12 +18,20 @@
 mod clients;
 #[path = "relay/figures.rs"]
 mod figures;
+#[path = "load/message.rs"]
+mod message;
+#[path = "load/processes.rs"]
+mod processes;
 #[path = "relay/publisher.rs"]
 mod publisher;
 #[path = "relay/report.rs"]
 mod report;
 #[path = "relay/stage.rs"]
 mod stage;
+#[path = "load/stamp.rs"]
+mod stamp;
+#[path = "load/statistics.rs"]
+mod statistics;
 #[path = "../tests/support/mod.rs"]
 mod support;
 

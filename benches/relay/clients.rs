@@ -3,33 +3,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
+use super::stamp::{Clock, Stamp};
 use super::support::{Frame, frames, websocket};
-
-/// How a stamp begins in a payload; see [`stamp`].
-pub const STAMP: &[u8] = b"stamp ";
-
-/// Digits of each of a stamp's two numbers.
-pub const DIGITS: usize = 20;
-
-/// How far into a frame the stamp may be: behind the envelope, before anything else.
-const ENVELOPE: usize = 128;
-
-/// What an event bears so that it is known again: its number in its channel, and when it was published.
-pub fn stamp(number: u64, at_ns: u64) -> String {
-    format!("stamp {number:020} {at_ns:020}")
-}
 
 /// What came, as publisher and clients share it.
 pub struct Ledger {
     /// What time stamps count from.
-    epoch: Instant,
+    clock: Clock,
     /// Events that came, without those of number 0.
     delivered: AtomicU64,
     /// Clients that have had an event of number 0.
@@ -42,7 +28,7 @@ pub struct Ledger {
 impl Ledger {
     fn new() -> Self {
         Self {
-            epoch: Instant::now(),
+            clock: Clock::start(),
             delivered: AtomicU64::new(0),
             ready: AtomicU64::new(0),
             latencies: Mutex::default(),
@@ -50,9 +36,9 @@ impl Ledger {
         }
     }
 
-    /// Nanoseconds since the epoch.
+    /// Nanoseconds since it was made.
     pub fn now(&self) -> u64 {
-        u64::try_from(self.epoch.elapsed().as_nanos()).expect("it does not run for centuries")
+        self.clock.now()
     }
 
     pub fn delivered(&self) -> u64 {
@@ -162,7 +148,7 @@ impl Client {
     }
 
     fn note(&mut self, frame: &[u8], at: u64) {
-        let Some((number, published)) = read_stamp(frame) else {
+        let Some(Stamp { number, at_ns: published, .. }) = Stamp::read(frame) else {
             let frame = String::from_utf8_lossy(frame);
             return self.ledger.complain(format!("{} got something else: {frame}", self.name));
         };
@@ -195,11 +181,4 @@ fn head(bytes: &[u8]) -> Option<(u8, usize, usize)> {
         length => (2, usize::from(length)),
     };
     Some((first & 0x0F, head, length))
-}
-
-fn read_stamp(frame: &[u8]) -> Option<(u64, u64)> {
-    let beginning = &frame[..frame.len().min(ENVELOPE)];
-    let place = beginning.windows(STAMP.len()).position(|window| window == STAMP)? + STAMP.len();
-    let number = |from: usize| std::str::from_utf8(frame.get(from..from + DIGITS)?).ok()?.parse().ok();
-    Some((number(place)?, number(place + DIGITS + 1)?))
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::stage::{Role, Way};
+use super::statistics::median;
 
 /// Milliseconds by which relaying may delay an event, in the median.
 const MOST_ADDED_MS: f64 = 5.0;
@@ -114,15 +115,6 @@ impl Figures {
 /// What could not be measured is over any limit.
 fn is_over(figure: f64, limit: f64) -> bool {
     figure.is_nan() || figure > limit
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => values[count / 2],
-        count => f64::midpoint(values[count / 2 - 1], values[count / 2]),
-    }
 }
 
 /// In milliseconds.

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::clients::{DIGITS, Ledger, STAMP, stamp};
-use super::support::{Account, resp, status, update};
+use super::clients::Ledger;
+use super::message::Prepared;
+use super::stamp::Stamp;
 
-/// Bytes of a published message: as many as a status has that somebody wrote with care.
-const SIZE: usize = 4_096;
+/// Who wrote all statuses.
+const AUTHOR: i64 = 1;
 
 /// Events that are published at once when there is no rate.
 const CHUNK: u64 = 32;
@@ -35,44 +36,13 @@ pub enum Pace {
 /// Publishes to some channels in turn.
 pub struct Publisher {
     redis: UnixStream,
-    channels: Vec<Prepared>,
+    channels: Vec<Channel>,
     next: usize,
 }
 
-/// The command for a channel's next event, but for its stamp.
-struct Prepared {
-    command: Vec<u8>,
-    /// Where the stamp's numbers are.
-    number: usize,
-    at: usize,
+struct Channel {
+    command: Prepared,
     count: u64,
-}
-
-impl Prepared {
-    fn new(channel: &str) -> Self {
-        let message = message();
-        let command = resp::encode(&[b"PUBLISH", channel.as_bytes(), message.as_bytes()]);
-        let place = command.windows(STAMP.len()).position(|window| window == STAMP);
-        let number = place.expect("a message has a stamp") + STAMP.len();
-        Self { command, number, at: number + DIGITS + 1, count: 0 }
-    }
-
-    fn append(&mut self, number: u64, at_ns: u64, to: &mut Vec<u8>) {
-        let digits = |number: u64| format!("{number:020}");
-        self.command[self.number..self.number + DIGITS].copy_from_slice(digits(number).as_bytes());
-        self.command[self.at..self.at + DIGITS].copy_from_slice(digits(at_ns).as_bytes());
-        to.extend_from_slice(&self.command);
-    }
-}
-
-/// A new status, with a place for the stamp, in the envelope that Mastodon puts around it.
-fn message() -> String {
-    let author = Account { account_id: 1, username: "heron".into(), domain: None };
-    let plain = status(113_000_000_000_000_000, author);
-    let stamped =
-        |text: String| text.replacen("\"payload\":{", &format!("\"payload\":{{\"stamp\":\"{}\",", stamp(0, 0)), 1);
-    let missing = SIZE.saturating_sub(stamped(update(&plain)).len());
-    stamped(update(&plain.with("spoiler_text", "All about herons. ".repeat(missing / 18))))
 }
 
 impl Publisher {
@@ -81,14 +51,15 @@ impl Publisher {
         let redis = UnixStream::connect(redis).expect("redis is there");
         let answers = redis.try_clone().expect("a socket can be shared");
         thread::spawn(move || read(answers));
-        Self { redis, channels: channels.iter().map(|channel| Prepared::new(channel)).collect(), next: 0 }
+        let channel = |name: &String| Channel { command: Prepared::new(name, AUTHOR), count: 0 };
+        Self { redis, channels: channels.iter().map(channel).collect(), next: 0 }
     }
 
     /// One event of number 0 on each channel, which count for nothing.
     pub fn mark(&mut self) {
         let mut commands = Vec::new();
         for channel in &mut self.channels {
-            channel.append(0, 0, &mut commands);
+            channel.command.append(Stamp::EMPTY, &mut commands);
         }
         self.redis.write_all(&commands).expect("redis takes it");
     }
@@ -138,7 +109,8 @@ impl Publisher {
         for _ in 0..events {
             let channel = &mut self.channels[self.next];
             channel.count += 1;
-            channel.append(channel.count, now, &mut commands);
+            let stamp = Stamp { channel: self.next, number: channel.count, at_ns: now };
+            channel.command.append(stamp, &mut commands);
             self.next = (self.next + 1) % self.channels.len();
         }
         self.redis.write_all(&commands).expect("redis takes it");

@@ -12,6 +12,7 @@ use flodgatt::{
 
 use super::clients::{Clients, Ledger};
 use super::figures::Run;
+use super::processes::processor_time;
 use super::publisher::{Pace, Publisher};
 use super::support::{Address, Database, Redis, Server, eventually, process::free_port, server::sample};
 
@@ -28,9 +29,6 @@ const NODES: [&str; 3] = ["node-0", "node-1", "node-2"];
 
 /// How long the last events may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// In what Linux tells processor time, on every machine.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// How an event comes to its client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -220,16 +218,6 @@ impl Stage {
         }
         complaints
     }
-}
-
-/// User and system time of a process, in seconds.
-fn processor_time(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process runs");
-    // Its name, in brackets, may have anything in it.
-    let (_, rest) = stat.rsplit_once(") ").expect("there is a name");
-    let ticks: Vec<u64> = rest.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    let [user, system] = ticks[..] else { panic!("{stat}") };
-    (user + system) as f64 / TICKS_PER_SECOND
 }
 
 fn channel(account: i64) -> String {

@@ -1,0 +1,38 @@
+//! Home feeds: each event is for one client of thousands.
+
+use super::Measured;
+use crate::accounts::{self, home, token};
+use crate::generator::Wish;
+use crate::publisher::{Pace, STRANGER, Traffic};
+use crate::reading::Transport;
+use crate::stage::{Load, Stage};
+use crate::subject::Kind;
+
+/// Events under way, on as many channels.
+const BACKLOG: u64 = 64;
+
+pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
+    let most = *measured.arguments.clients.iter().max().expect("there is one at least");
+    let first = stage.runtime.block_on(accounts::create(&stage.database, most)).start;
+    stage.start(&[Kind::Flodgatt, Kind::PlainOne], Transport::WebSocket);
+    for clients in measured.arguments.clients.clone() {
+        let time = measured.arguments.time;
+        measured.rounds(stage, &format!("websocket, {clients} home feeds, backlog of {BACKLOG}"), |stage, kind| {
+            let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], first, clients);
+            let traffic = vec![Traffic::new(Pace::Backlog(BACKLOG), 0..clients)];
+            stage.turn(kind, Load { wishes, channels, traffic, left_out: None, time })
+        });
+    }
+}
+
+/// A WebSocket on the home feed of each of so many accounts, and these feeds' channels.
+pub fn home_feeds(port: u16, first: i64, count: usize) -> (Vec<Wish>, Vec<(String, Vec<i64>)>) {
+    let wish = |(channel, account): (usize, i64)| Wish {
+        port,
+        transport: Transport::WebSocket,
+        request: Transport::WebSocket.request("user", &token(account), &home(account)),
+        channels: vec![channel],
+    };
+    let wishes = (first..).enumerate().take(count).map(wish).collect();
+    (wishes, (first..).take(count).map(|account| (home(account), vec![STRANGER])).collect())
+}
