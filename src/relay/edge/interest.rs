@@ -19,8 +19,10 @@ use crate::{cluster::NodeId, domain::Channel};
 /// After so long a live source has passed a holder's tick in any case, though it may not be remembered.
 const PASSED: Duration = Duration::from_secs(3);
 
-/// How long a node that did not answer is left alone while another one relays.
+/// How long a node that did not answer is left alone while another one relays. Twice as long each time, up to 16 times: who is
+/// asked again costs a moment without a source.
 const LENIENCE: Duration = Duration::from_secs(30);
+const MOST_DOUBLINGS: u32 = 4;
 
 /// When to look again at what may change within moments.
 const SOON: Duration = Duration::from_millis(100);
@@ -61,6 +63,8 @@ pub(super) struct AskedNode {
     /// From which tick on its subscription counts, and when it said so.
     pub confirmed: Option<(Tick, Instant)>,
     pub standing: Standing,
+    /// How often in a row it did not answer.
+    late: u32,
     /// When it was last told to relay.
     pub taken: Option<Instant>,
     pub relays: bool,
@@ -87,7 +91,7 @@ impl Interest {
         self.former.clear();
         if let Some(asked) = self.asked_of(node) {
             asked.confirmed.get_or_insert((link.last_tick, now));
-            asked.standing = Standing::Good;
+            (asked.standing, asked.late) = (Standing::Good, 0);
         }
     }
 
@@ -101,7 +105,8 @@ impl Interest {
             return;
         }
         for asked in &mut self.asked {
-            let is_long_ago = asked.taken.is_none_or(|taken| now.duration_since(taken) > LENIENCE);
+            let lenience = LENIENCE * 2_u32.pow(asked.late.saturating_sub(1).min(MOST_DOUBLINGS));
+            let is_long_ago = asked.taken.is_none_or(|taken| now.duration_since(taken) > lenience);
             if asked.standing == Standing::Refused || is_long_ago {
                 asked.standing = Standing::Good;
             }
@@ -173,6 +178,7 @@ impl Interest {
             self.give_up_take(GapCause::NoAnswer, now);
             if let Some(asked) = self.asked_of(&node) {
                 asked.standing = Standing::Late;
+                asked.late = asked.late.saturating_add(1);
             }
             return Some(node);
         }
@@ -303,7 +309,7 @@ impl Interest {
             None => {
                 let ask = link.ask(channel);
                 let (node, standing) = (node.clone(), Standing::Good);
-                self.asked.push(AskedNode { node, ask, confirmed: None, standing, taken: None, relays });
+                self.asked.push(AskedNode { node, ask, confirmed: None, standing, late: 0, taken: None, relays });
                 ask
             }
         };

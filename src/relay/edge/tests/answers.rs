@@ -149,3 +149,24 @@ fn after_a_stop_those_who_may_come_back_are_waited_for_anew() {
     scene.edge.settle(scene.now);
     assert_eq!([scene.takes(&standby), scene.takes(&third)], [[], []]);
 }
+
+#[test]
+fn an_owner_that_ticks_and_answers_no_take_is_tried_less_and_less_often() {
+    let [owner, standby, _] = line_of_succession();
+    let mut scene = Scene::new();
+    let (ask, _) = scene.take(&owner);
+    scene.hear(&owner, vec![Notice::Held { ask, since: tick(1) }]);
+    scene.orders(&standby);
+    let mut tried = Vec::new();
+    for second in 1..=300 {
+        scene.pass(1);
+        for (ask, Take { round, .. }) in scene.takes(&standby) {
+            scene.hear(&standby, vec![Notice::Taken { ask, round, count: 0 }]);
+        }
+        if !scene.takes(&owner).is_empty() {
+            tried.push(second);
+        }
+    }
+    let pauses: Vec<i32> = tried.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!(pauses.len() >= 2 && pauses.windows(2).all(|pair| pair[1] > pair[0] + 20), "{tried:?}");
+}
