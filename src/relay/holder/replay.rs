@@ -1,6 +1,6 @@
 //! Taking notices out for a link: what arrived, and between it what is answered and replayed, as much as the link can take.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -23,8 +23,8 @@ impl Holder {
         now: Instant,
     ) -> Result<Vec<Notice>, OutletFull> {
         self.pay(key);
-        self.replay(key, most_bytes, now);
-        self.edges.get_mut(&key).map_or(Ok(Vec::new()), |edge| edge.outlet.take(most_bytes))
+        self.replay(key);
+        self.edges.get_mut(&key).map_or(Ok(Vec::new()), |edge| edge.outlet.take(most_bytes, now))
     }
 
     /// Says what there was no room for, as it is now.
@@ -40,7 +40,7 @@ impl Holder {
         }
     }
 
-    fn replay(&mut self, key: EdgeKey, most_bytes: usize, now: Instant) {
+    fn replay(&mut self, key: EdgeKey) {
         let last_tick = self.ticks.last();
         let Some(edge) = self.edges.get_mut(&key) else { return };
         while edge.outlet.wants_more() {
@@ -68,15 +68,11 @@ impl Holder {
                     // What came before the subscription counted has no place that others would know.
                     tick: tick.and_then(|tick| self.ticks.tick(tick)).unwrap_or(Tick::UNKNOWN),
                     count: entry.place.count,
-                    age: now - entry.received,
+                    age: Duration::ZERO,
                     message: Arc::clone(&entry.message),
                 };
-                // Its age must not grow while it waits to be sent.
-                if !edge.outlet.is_soon(notice.size(), most_bytes) {
-                    return;
-                }
                 *next = entry.next;
-                edge.outlet.put(notice);
+                edge.outlet.put_replay(notice, entry.received);
             } else {
                 edge.outlet.put(Notice::Taken { ask, round, count });
                 edge.replaying.remove(&ask);
