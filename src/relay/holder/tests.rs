@@ -34,7 +34,11 @@ fn tick(counter: u64) -> Tick {
 
 impl Scene {
     fn new() -> Self {
-        let mut holder = Holder::new(OWN, limits());
+        Self::with(limits())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let mut holder = Holder::new(OWN, limits);
         holder.connected();
         let tick = holder.next_tick();
         holder.ticked(tick, Instant::now());
@@ -358,6 +362,20 @@ async fn a_log_that_is_full_before_its_time_says_so() {
     scene.event("a", &"x".repeat(1024 * 1024));
     scene.event("a", "1");
     assert_eq!(scene.holder.take_overrun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_after_a_fresh_take_and_was_evicted_before_it_was_answered_is_a_gap() {
+    let mut scene = Scene::with(Limits { bytes: 1, ..limits() });
+    scene.take(1, "a", None, false);
+    scene.event("a", "1");
+    scene.event("a", "2");
+    let since = scene.confirm();
+    let cause = GapCause::Evicted;
+    assert_eq!(scene.news(), [Notice::Held { ask: 1, since }, Notice::Gap { ask: 1, round: 1, cause }, taken(0)]);
+    // Not if it was evicted before.
+    scene.take(1, "a", None, false);
+    assert_eq!(scene.news(), [taken(0)]);
 }
 
 #[tokio::test(start_paused = true)]
