@@ -91,8 +91,8 @@ struct Edge {
     is_own: bool,
     asks: HashMap<u64, Channel>,
     outlet: Outlet,
-    /// Asks that have something to be told when there is room for it.
-    owed: BTreeSet<u64>,
+    /// Asks that have something to be told when there is room for it, and whether that their subscription counts is among it.
+    owed: BTreeMap<u64, bool>,
     /// Asks with events to replay.
     replaying: BTreeSet<u64>,
 }

@@ -251,7 +251,14 @@ impl Lane {
     /// Waits for notices, and takes up to about so many bytes of them. An error if the edge has not taken them in time.
     pub(super) async fn notices(&self, most_bytes: usize) -> Result<Vec<Notice>, OutletFull> {
         loop {
-            let notices = self.holding.holder.lock().take_notices(self.key, most_bytes, Instant::now())?;
+            let (notices, wants_tick) = {
+                let mut holder = self.holding.holder.lock();
+                (holder.take_notices(self.key, most_bytes, Instant::now())?, holder.wants_tick())
+            };
+            // What is answered now may have to wait for one.
+            if wants_tick {
+                self.holding.tick_wanted.notify_one();
+            }
             if !notices.is_empty() {
                 return Ok(notices);
             }

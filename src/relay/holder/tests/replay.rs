@@ -27,32 +27,32 @@ async fn a_long_replay_goes_on_as_the_edge_takes_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_evicted_during_a_replay_is_a_gap_and_the_rest_follows() {
-    let mut scene = Scene::new();
+    // Room for ten events.
+    let mut scene = Scene::with(Limits { bytes: 3 * 1024 * 1024, ..limits() });
+    let event = "x".repeat(300 * 1024);
     scene.hold(1, "a");
     let tick = scene.confirm();
-    for _ in 0..3 {
-        scene.event("a", &"x".repeat(300 * 1024));
+    for _ in 0..6 {
+        scene.event("a", &event);
     }
-    scene.take(2, "live", None, false);
-    scene.confirm();
-    scene.notices();
+    scene.news();
     scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
-    // There is no room for what is replayed, and then it is not in the log any more.
-    for _ in 0..2 {
-        scene.event("live", &"x".repeat(550 * 1024));
+    let mut counts = Vec::new();
+    while counts.last() != Some(&-16) {
+        for notice in scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up") {
+            counts.push(match notice {
+                Notice::Replay { count, .. } => i64::from(count),
+                Notice::Gap { cause: GapCause::Evicted, .. } => -1,
+                Notice::Taken { count, .. } => -i64::from(count),
+                other => panic!("{other:?}"),
+            });
+        }
+        if counts == [1] {
+            // Four wait to be sent, and six are evicted.
+            (6..16).for_each(|_| scene.event("a", &event));
+        }
     }
-    assert!(scene.news().iter().all(|notice| matches!(notice, Notice::Event { ask: 2, .. })));
-    for _ in 0..3 {
-        scene.event("a", &"x".repeat(300 * 1024));
-    }
-    let counts = scene.news().into_iter().map(|notice| match notice {
-        Notice::Replay { count, .. } => i64::from(count),
-        Notice::Gap { cause: GapCause::Evicted, .. } => -1,
-        Notice::Taken { count, .. } => -i64::from(count),
-        other => panic!("{other:?}"),
-    });
-    let counts: Vec<_> = counts.collect();
-    assert_eq!(counts, [-1, 1, 2, 3, -3]);
+    assert_eq!(counts, [1, 2, 3, 4, -1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, -16]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,6 +78,7 @@ async fn an_edge_that_takes_nothing_is_given_up_and_disturbs_nobody() {
     let mut scene = Scene::new();
     scene.take(1, "a", None, false);
     scene.confirm();
+    scene.news();
     let slow = scene.edge;
     (scene.edge, _) = scene.holder.greeted(false);
     scene.notices();
