@@ -190,6 +190,9 @@ impl Holder {
         unsubscribe.retain(|channel| !self.channels.contains_key(channel));
         let number = change(subscribe.clone(), unsubscribe.clone());
         self.left.extend(unsubscribe, number);
+        if !self.is_up {
+            self.left.bound();
+        }
         for channel in subscribe {
             if let Some(held) = self.channels.get_mut(&channel) {
                 held.ordered = Some(number);

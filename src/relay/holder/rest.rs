@@ -9,7 +9,7 @@ impl Holder {
     /// What is not as it is to be when nothing happens any more, in words.
     pub(in super::super) fn unrest(&self) -> Vec<String> {
         let mut unrest = Vec::new();
-        if !self.waiting.is_empty() || !self.unconfirmed.is_empty() || !self.left.is_empty() {
+        if !self.waiting.is_empty() || !self.unconfirmed.is_empty() || self.left.len() > 0 {
             let Self { waiting, unconfirmed, left, .. } = self;
             unrest.push(format!("waiting: {waiting:?}, unconfirmed: {unconfirmed:?}, left: {left:?}"));
         }
