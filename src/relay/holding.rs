@@ -26,8 +26,9 @@ use crate::{
 /// How often a tick is published even if nothing asks for one.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The least time between two ticks: subscriptions that are confirmed meanwhile share one.
-const SHORTEST_TICK: Duration = Duration::from_millis(2);
+/// The least time between two ticks that are asked for, as all nodes pass each on over all links: subscriptions that are
+/// confirmed meanwhile share one.
+const SHORTEST_TICK: Duration = Duration::from_millis(25);
 
 /// Ticks that cannot be published for less time are nothing to tell: the connection for them may be made anew.
 const SHORT: Duration = Duration::from_secs(3);
@@ -59,6 +60,13 @@ pub(super) struct Lane {
     holding: Arc<Holding>,
     key: EdgeKey,
     filled: Arc<Notify>,
+}
+
+/// Ticks that could not be published since the last one that could.
+#[derive(Default)]
+struct Failing {
+    since: Option<Instant>,
+    reminder: Reminder,
 }
 
 impl Holding {
@@ -115,33 +123,51 @@ impl Holding {
         let rubbish = self.rubbish.keep_telling(|messages| {
             tracing::warn!(messages, channel, "something else than a tick was published");
         });
-        tokio::join!(self.publish_ticks(), overrun, rubbish);
+        let failing = Mutex::default();
+        let publishing = self.publish_ticks(|tick| self.publish(tick, &failing));
+        tokio::join!(publishing, self.count_seconds(), overrun, rubbish);
+    }
+
+    /// Counts the seconds until own ticks come back, however long it takes to publish them.
+    async fn count_seconds(&self) {
+        let mut regularly = tokio::time::interval(TICK);
+        regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            regularly.tick().await;
+            self.another_second();
+            self.observe();
+        }
     }
 
     /// Regularly, and soon after subscriptions were confirmed.
-    async fn publish_ticks(&self) {
+    async fn publish_ticks<F: Future<Output = ()>>(&self, publish: impl Fn(Tick) -> F) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut reminder, mut failing) = (Reminder::default(), None);
+        let mut next = Instant::now();
         loop {
             tokio::select! {
-                _ = regularly.tick() => self.another_second(),
-                () = self.tick_wanted.notified() => tokio::time::sleep(SHORTEST_TICK).await,
+                _ = regularly.tick() => {}
+                () = self.tick_wanted.notified() => {
+                    tokio::time::sleep_until(next).await;
+                    next = Instant::now() + SHORTEST_TICK;
+                }
             }
-            let Some(upstream) = self.upstream.get() else { continue };
             let tick = self.holder.lock().next_tick();
             *self.sent.lock() = Some((tick, Instant::now()));
-            match upstream.publish(&self.tick_channel, &tick.to_string()).await {
-                Ok(()) => {
-                    reminder.forget();
-                    failing = None;
-                }
-                // While Redis is away that is told already.
-                Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => failing = None,
-                Err(_) if failing.get_or_insert_with(Instant::now).elapsed() < SHORT => {}
-                Err(error) => self.tell(&error.to_string(), &mut reminder),
-            }
-            self.observe();
+            publish(tick).await;
+        }
+    }
+
+    async fn publish(&self, tick: Tick, failing: &Mutex<Failing>) {
+        let Some(upstream) = self.upstream.get() else { return };
+        let published = upstream.publish(&self.tick_channel, &tick.to_string()).await;
+        let mut failing = failing.lock();
+        match published {
+            Ok(()) => *failing = Failing::default(),
+            // While Redis is away that is told already.
+            Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => failing.since = None,
+            Err(_) if failing.since.get_or_insert_with(Instant::now).elapsed() < SHORT => {}
+            Err(error) => self.tell(&error.to_string(), &mut failing.reminder),
         }
     }
 
@@ -279,3 +305,6 @@ impl Drop for Lane {
         self.holding.with(|holder, now| holder.gone(self.key, now));
     }
 }
+
+#[cfg(test)]
+mod tests;
