@@ -74,6 +74,8 @@ pub(super) struct Holder {
     waiting: HashSet<Channel>,
     kept: Kept,
     left: Left,
+    /// Channels that have begun to be relayed since this was last asked.
+    newly_relayed: HashSet<Channel>,
     /// What upstream is to be told.
     subscribe: Vec<Channel>,
     unsubscribe: Vec<Channel>,
@@ -119,6 +121,7 @@ impl Holder {
             waiting: HashSet::new(),
             kept: Kept::default(),
             left: Left::default(),
+            newly_relayed: HashSet::new(),
             subscribe: Vec::new(),
             unsubscribe: Vec::new(),
             overrun: 0,

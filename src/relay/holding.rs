@@ -109,9 +109,14 @@ impl Holding {
         self.with(|holder, _| holder.has_heir(has_heir));
     }
 
-    /// The channels that this node relays.
+    /// The channels with keys that this node relays: the whole list, which is long.
     pub(super) fn relayed(&self) -> Vec<Channel> {
         self.holder.lock().relayed()
+    }
+
+    /// Those of them that it did not relay before, since this was last asked.
+    pub(super) fn newly_relayed(&self) -> Vec<Channel> {
+        self.holder.lock().newly_relayed()
     }
 
     /// Publishes ticks for ever, and tells what goes wrong meanwhile.

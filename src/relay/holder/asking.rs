@@ -4,7 +4,7 @@ use super::{
     super::{message::Notice, position::Tick},
     Answer, Ask, AskKey, AskedTwice, EdgeKey, Held, Holder, Mode,
 };
-use crate::domain::Channel;
+use crate::domain::{Channel, ChannelKind};
 
 impl Holder {
     pub(super) fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) -> Result<(), AskedTwice> {
@@ -112,6 +112,10 @@ impl Holder {
             Answer::Begin { gap, from } => {
                 if let Some(cause) = gap {
                     edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
+                }
+                let is_relayed = |one: &Ask| matches!(one.mode, Mode::Replaying { .. } | Mode::Relaying);
+                if channel.kind() != ChannelKind::Control && !held.asks.iter().any(is_relayed) {
+                    self.newly_relayed.insert(channel.clone());
                 }
                 edge.begin(ask, take.round, from, held.count_since(self.ticks.last()))
             }

@@ -83,6 +83,11 @@ impl Held {
         !is_wanted && self.since.is_none() && self.last.is_none() && self.evicted.is_none()
     }
 
+    /// Whether some edge gets its events, or is about to.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.asks.iter().any(|ask| !matches!(ask.mode, Mode::Holding))
+    }
+
     /// Takes an event into the log; its number there.
     pub(super) fn append(
         &mut self,

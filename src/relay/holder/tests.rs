@@ -413,3 +413,24 @@ async fn a_node_that_leaves_has_left_when_no_other_node_could_take_over() {
     scene.holder.has_heir(true);
     assert!(!scene.holder.has_left());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_with_a_key_is_newly_relayed_once_when_the_first_edge_has_taken_it() {
+    let mut scene = Scene::new();
+    let control = "timeline:access_token:1";
+    for (ask, name) in [(1, "a"), (2, "b"), (3, control)] {
+        scene.hold(ask, name);
+    }
+    scene.confirm();
+    scene.take(1, "a", None, false);
+    scene.take(3, control, None, false);
+    scene.notices();
+    assert_eq!(scene.holder.newly_relayed(), [channel("a")]);
+    assert_eq!(scene.holder.relayed(), [channel("a")]);
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.take(1, "a", None, false);
+    scene.take(2, "b", None, false);
+    scene.notices();
+    scene.order(2, Order::Release);
+    assert!(scene.holder.newly_relayed().is_empty());
+}
