@@ -33,6 +33,9 @@ use kept::Kept;
 use left::Left;
 pub(super) use outlet::{Outlet, OutletFull};
 
+/// Channels that are given up at once, as the log is locked meanwhile.
+pub(super) const PORTION: usize = 10_000;
+
 /// A number for each link that was ever greeted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct EdgeKey(u64);
@@ -150,11 +153,15 @@ impl Holder {
         (key, filled)
     }
 
-    /// A link ended. What its edge asked for is kept as long as the log is: it may come back and take. What
+    /// A link ended. What its edge asked for is to be [given up](Self::give_up).
+    pub(super) fn gone(&mut self, key: EdgeKey) -> impl Iterator<Item = (u64, Channel)> + use<> {
+        self.edges.remove(&key).into_iter().flat_map(|edge| edge.asks)
+    }
+
+    /// Asks of an edge that is gone. What it asked for is kept as long as the log is: it may come back and take. What
     /// was never subscribed is left: there is nothing to come back to.
-    pub(super) fn gone(&mut self, key: EdgeKey, now: Instant) {
-        let Some(edge) = self.edges.remove(&key) else { return };
-        for (ask, channel) in edge.asks {
+    pub(super) fn give_up(&mut self, key: EdgeKey, asks: impl IntoIterator<Item = (u64, Channel)>, now: Instant) {
+        for (ask, channel) in asks {
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.asks.retain(|one| one.key != AskKey { edge: key, ask });
             if held.has_nothing() {

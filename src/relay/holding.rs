@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    holder::{AskedTwice, EdgeKey, Holder, OutletFull},
+    holder::{AskedTwice, EdgeKey, Holder, OutletFull, PORTION},
     log::Limits,
     message::{LARGEST_EVENT, Notice, Order},
     position::Tick,
@@ -307,7 +307,15 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.holding.with(|holder, now| holder.gone(self.key, now));
+        let mut asks = self.holding.holder.lock().gone(self.key).peekable();
+        // Also if there are none: whether others have left may depend on it.
+        loop {
+            let portion = asks.by_ref().take(PORTION);
+            self.holding.with(|holder, now| holder.give_up(self.key, portion, now));
+            if asks.peek().is_none() {
+                return;
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
-use super::Holder;
+use super::{Holder, PORTION};
 use crate::domain::Channel;
 
 /// What all kept channels may cost together, in bytes: 1.5 million with names of ordinary length.
@@ -75,10 +75,11 @@ impl Holder {
         self.kept.insert(now, channel);
     }
 
-    /// Leaves channels whose edges have not come back for as long as the log is.
+    /// Leaves channels whose edges have not come back for as long as the log is; of very many, some.
     pub(super) fn abandon(&mut self, now: Instant) {
         let Some(before) = now.checked_sub(self.linger) else { return };
-        while let Some(channel) = self.kept.pop(before) {
+        for _ in 0..PORTION {
+            let Some(channel) = self.kept.pop(before) else { return };
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.kept_since = None;
             if held.asks.is_empty() {

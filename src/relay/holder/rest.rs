@@ -2,10 +2,18 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use super::{EdgeKey, Held, Holder, Mode};
 use crate::domain::Channel;
 
 impl Holder {
+    /// A link ended, and everything that its edge asked for is given up at once.
+    pub(in super::super) fn lost(&mut self, key: EdgeKey, now: Instant) {
+        let asks = self.gone(key);
+        self.give_up(key, asks, now);
+    }
+
     /// What is not as it is to be when nothing happens any more, in words.
     pub(in super::super) fn unrest(&self) -> Vec<String> {
         let mut unrest = Vec::new();

@@ -340,13 +340,13 @@ async fn what_an_edge_asked_for_is_kept_for_a_while_after_its_link_is_gone() {
     let mut scene = Scene::new();
     scene.hold(1, "a");
     let tick = scene.confirm();
-    scene.holder.gone(scene.edge, Instant::now());
+    scene.holder.lost(scene.edge, Instant::now());
     scene.event("a", "1");
     (scene.edge, _) = scene.holder.greeted(false);
     scene.notices();
     scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
     assert_eq!(scene.news(), [replay(tick, 1, "1"), taken(1)]);
-    scene.holder.gone(scene.edge, Instant::now());
+    scene.holder.lost(scene.edge, Instant::now());
     tokio::time::advance(Duration::from_secs(61)).await;
     scene.own_tick();
     (scene.edge, _) = scene.holder.greeted(false);

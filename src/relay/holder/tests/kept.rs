@@ -5,7 +5,7 @@ use super::*;
 impl Scene {
     /// The link ends, and there is another one.
     fn reconnect(&mut self) {
-        self.holder.gone(self.edge, Instant::now());
+        self.holder.lost(self.edge, Instant::now());
         (self.edge, _) = self.holder.greeted(false);
         self.notices();
     }
@@ -102,4 +102,24 @@ async fn however_many_channels_are_left_while_redis_is_away_not_all_are_remember
     }
     scene.holder.place_orders(|_, _| 1);
     assert_eq!(scene.holder.left.len(), 100_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn however_many_channels_are_kept_they_are_left_in_portions() {
+    const MANY: usize = 2 * PORTION + 1;
+    let mut scene = Scene::new();
+    for ask in 0..MANY {
+        let channel = channel(&ask.to_string());
+        scene.holder.order(scene.edge, ask as u64, Order::Hold(channel)).expect("each is asked for once");
+    }
+    scene.holder.place_orders(|_, _| 1);
+    scene.holder.subscribed(1);
+    scene.own_tick();
+    scene.reconnect();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    let left = [0; 3].map(|_| {
+        scene.own_tick();
+        scene.holder.held().len()
+    });
+    assert_eq!(left, [MANY - PORTION, MANY - 2 * PORTION, 0]);
 }
