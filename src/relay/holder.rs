@@ -33,6 +33,9 @@ use kept::Kept;
 use left::Left;
 pub(super) use outlet::{Outlet, OutletFull};
 
+/// Channels that are given up at once, as the log is locked meanwhile.
+pub(super) const PORTION: usize = 10_000;
+
 /// A number for each link that was ever greeted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct EdgeKey(u64);
@@ -74,6 +77,8 @@ pub(super) struct Holder {
     waiting: HashSet<Channel>,
     kept: Kept,
     left: Left,
+    /// Channels that have begun to be relayed since this was last asked.
+    newly_relayed: HashSet<Channel>,
     /// What upstream is to be told.
     subscribe: Vec<Channel>,
     unsubscribe: Vec<Channel>,
@@ -91,8 +96,8 @@ struct Edge {
     is_own: bool,
     asks: HashMap<u64, Channel>,
     outlet: Outlet,
-    /// Asks that have something to be told when there is room for it.
-    owed: BTreeSet<u64>,
+    /// Asks that have something to be told when there is room for it, and whether that their subscription counts is among it.
+    owed: BTreeMap<u64, bool>,
     /// Asks with events to replay.
     replaying: BTreeSet<u64>,
 }
@@ -119,6 +124,7 @@ impl Holder {
             waiting: HashSet::new(),
             kept: Kept::default(),
             left: Left::default(),
+            newly_relayed: HashSet::new(),
             subscribe: Vec::new(),
             unsubscribe: Vec::new(),
             overrun: 0,
@@ -147,11 +153,15 @@ impl Holder {
         (key, filled)
     }
 
-    /// A link ended. What its edge asked for is kept as long as the log is: it may come back and take. What
+    /// A link ended. What its edge asked for is to be [given up](Self::give_up).
+    pub(super) fn gone(&mut self, key: EdgeKey) -> impl Iterator<Item = (u64, Channel)> + use<> {
+        self.edges.remove(&key).into_iter().flat_map(|edge| edge.asks)
+    }
+
+    /// Asks of an edge that is gone. What it asked for is kept as long as the log is: it may come back and take. What
     /// was never subscribed is left: there is nothing to come back to.
-    pub(super) fn gone(&mut self, key: EdgeKey, now: Instant) {
-        let Some(edge) = self.edges.remove(&key) else { return };
-        for (ask, channel) in edge.asks {
+    pub(super) fn give_up(&mut self, key: EdgeKey, asks: impl IntoIterator<Item = (u64, Channel)>, now: Instant) {
+        for (ask, channel) in asks {
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.asks.retain(|one| one.key != AskKey { edge: key, ask });
             if held.has_nothing() {
@@ -190,6 +200,9 @@ impl Holder {
         unsubscribe.retain(|channel| !self.channels.contains_key(channel));
         let number = change(subscribe.clone(), unsubscribe.clone());
         self.left.extend(unsubscribe, number);
+        if !self.is_up {
+            self.left.bound();
+        }
         for channel in subscribe {
             if let Some(held) = self.channels.get_mut(&channel) {
                 held.ordered = Some(number);

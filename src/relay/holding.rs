@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use super::{
-    holder::{AskedTwice, EdgeKey, Holder, OutletFull},
+    holder::{AskedTwice, EdgeKey, Holder, OutletFull, PORTION},
     log::Limits,
     message::{LARGEST_EVENT, Notice, Order},
     position::Tick,
@@ -26,8 +26,9 @@ use crate::{
 /// How often a tick is published even if nothing asks for one.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The least time between two ticks: subscriptions that are confirmed meanwhile share one.
-const SHORTEST_TICK: Duration = Duration::from_millis(2);
+/// The least time between two ticks that are asked for, as all nodes pass each on over all links: subscriptions that are
+/// confirmed meanwhile share one.
+const SHORTEST_TICK: Duration = Duration::from_millis(25);
 
 /// Ticks that cannot be published for less time are nothing to tell: the connection for them may be made anew.
 const SHORT: Duration = Duration::from_secs(3);
@@ -59,6 +60,13 @@ pub(super) struct Lane {
     holding: Arc<Holding>,
     key: EdgeKey,
     filled: Arc<Notify>,
+}
+
+/// Ticks that could not be published since the last one that could.
+#[derive(Default)]
+struct Failing {
+    since: Option<Instant>,
+    reminder: Reminder,
 }
 
 impl Holding {
@@ -101,9 +109,14 @@ impl Holding {
         self.with(|holder, _| holder.has_heir(has_heir));
     }
 
-    /// The channels that this node relays.
+    /// The channels with keys that this node relays: the whole list, which is long.
     pub(super) fn relayed(&self) -> Vec<Channel> {
         self.holder.lock().relayed()
+    }
+
+    /// Those of them that it did not relay before, since this was last asked.
+    pub(super) fn newly_relayed(&self) -> Vec<Channel> {
+        self.holder.lock().newly_relayed()
     }
 
     /// Publishes ticks for ever, and tells what goes wrong meanwhile.
@@ -115,33 +128,51 @@ impl Holding {
         let rubbish = self.rubbish.keep_telling(|messages| {
             tracing::warn!(messages, channel, "something else than a tick was published");
         });
-        tokio::join!(self.publish_ticks(), overrun, rubbish);
+        let failing = Mutex::default();
+        let publishing = self.publish_ticks(|tick| self.publish(tick, &failing));
+        tokio::join!(publishing, self.count_seconds(), overrun, rubbish);
+    }
+
+    /// Counts the seconds until own ticks come back, however long it takes to publish them.
+    async fn count_seconds(&self) {
+        let mut regularly = tokio::time::interval(TICK);
+        regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            regularly.tick().await;
+            self.another_second();
+            self.observe();
+        }
     }
 
     /// Regularly, and soon after subscriptions were confirmed.
-    async fn publish_ticks(&self) {
+    async fn publish_ticks<F: Future<Output = ()>>(&self, publish: impl Fn(Tick) -> F) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut reminder, mut failing) = (Reminder::default(), None);
+        let mut next = Instant::now();
         loop {
             tokio::select! {
-                _ = regularly.tick() => self.another_second(),
-                () = self.tick_wanted.notified() => tokio::time::sleep(SHORTEST_TICK).await,
+                _ = regularly.tick() => {}
+                () = self.tick_wanted.notified() => {
+                    tokio::time::sleep_until(next).await;
+                    next = Instant::now() + SHORTEST_TICK;
+                }
             }
-            let Some(upstream) = self.upstream.get() else { continue };
             let tick = self.holder.lock().next_tick();
             *self.sent.lock() = Some((tick, Instant::now()));
-            match upstream.publish(&self.tick_channel, &tick.to_string()).await {
-                Ok(()) => {
-                    reminder.forget();
-                    failing = None;
-                }
-                // While Redis is away that is told already.
-                Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => failing = None,
-                Err(_) if failing.get_or_insert_with(Instant::now).elapsed() < SHORT => {}
-                Err(error) => self.tell(&error.to_string(), &mut reminder),
-            }
-            self.observe();
+            publish(tick).await;
+        }
+    }
+
+    async fn publish(&self, tick: Tick, failing: &Mutex<Failing>) {
+        let Some(upstream) = self.upstream.get() else { return };
+        let published = upstream.publish(&self.tick_channel, &tick.to_string()).await;
+        let mut failing = failing.lock();
+        match published {
+            Ok(()) => *failing = Failing::default(),
+            // While Redis is away that is told already.
+            Err(_) if !matches!(*upstream.state().borrow(), LinkState::Up) => failing.since = None,
+            Err(_) if failing.since.get_or_insert_with(Instant::now).elapsed() < SHORT => {}
+            Err(error) => self.tell(&error.to_string(), &mut failing.reminder),
         }
     }
 
@@ -251,7 +282,14 @@ impl Lane {
     /// Waits for notices, and takes up to about so many bytes of them. An error if the edge has not taken them in time.
     pub(super) async fn notices(&self, most_bytes: usize) -> Result<Vec<Notice>, OutletFull> {
         loop {
-            let notices = self.holding.holder.lock().take_notices(self.key, most_bytes, Instant::now())?;
+            let (notices, wants_tick) = {
+                let mut holder = self.holding.holder.lock();
+                (holder.take_notices(self.key, most_bytes, Instant::now())?, holder.wants_tick())
+            };
+            // What is answered now may have to wait for one.
+            if wants_tick {
+                self.holding.tick_wanted.notify_one();
+            }
             if !notices.is_empty() {
                 return Ok(notices);
             }
@@ -269,6 +307,17 @@ impl Lane {
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        self.holding.with(|holder, now| holder.gone(self.key, now));
+        let mut asks = self.holding.holder.lock().gone(self.key).peekable();
+        // Also if there are none: whether others have left may depend on it.
+        loop {
+            let portion = asks.by_ref().take(PORTION);
+            self.holding.with(|holder, now| holder.give_up(self.key, portion, now));
+            if asks.peek().is_none() {
+                return;
+            }
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 
 use super::holding::Holding;
 use crate::{
-    domain::{Channel, ChannelKind},
+    domain::Channel,
     hub::Hub,
     upstream::{LinkState, RedisError, Upstream},
 };
@@ -32,10 +32,8 @@ async fn set(upstream: Arc<Upstream>, channels: Vec<Channel>) -> Result<(), Redi
 /// The same in a cluster: a key is set by the node where a stream is opened, and renewed by the owner of its channel.
 pub(super) async fn run_for_cluster(hub: Arc<Hub>, upstream: Arc<Upstream>, holding: Arc<Holding>) {
     let set = |channels| set(Arc::clone(&upstream), channels);
-    let owned = || -> Vec<Channel> {
-        holding.relayed().into_iter().filter(|channel| channel.kind() != ChannelKind::Control).collect()
-    };
-    tokio::join!(keep(&hub, upstream.state(), owned, set), take_over(upstream.state(), owned, set));
+    let (owned, newly) = (|| holding.relayed(), || holding.newly_relayed());
+    tokio::join!(keep(&hub, upstream.state(), owned, set), take_over(upstream.state(), owned, newly, set));
 }
 
 /// Sets the keys of channels that were not owned before: nobody knows how old those of another owner are. Nor does anybody know
@@ -43,22 +41,20 @@ pub(super) async fn run_for_cluster(hub: Arc<Hub>, upstream: Arc<Upstream>, hold
 async fn take_over<E, F>(
     mut state: watch::Receiver<LinkState>,
     owned: impl Fn() -> Vec<Channel>,
+    newly: impl Fn() -> Vec<Channel>,
     set: impl Fn(Vec<Channel>) -> F,
 ) where
     E: fmt::Display,
     F: Future<Output = Result<(), E>>,
 {
-    let mut known = HashSet::new();
     loop {
         tokio::time::sleep(TAKEOVER).await;
+        let mut channels = newly();
         if state.has_changed().is_ok_and(|changed| changed) {
             state.mark_unchanged();
-            known = HashSet::new();
+            channels = owned();
         }
-        let now: HashSet<Channel> = owned().into_iter().collect();
-        let new = now.difference(&known).cloned().collect();
-        renew(&set, new, || Vec::from_iter(owned())).await;
-        known = now;
+        renew(&set, channels, &owned).await;
     }
 }
 

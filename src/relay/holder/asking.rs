@@ -4,7 +4,7 @@ use super::{
     super::{message::Notice, position::Tick},
     Answer, Ask, AskKey, AskedTwice, EdgeKey, Held, Holder, Mode,
 };
-use crate::domain::Channel;
+use crate::domain::{Channel, ChannelKind};
 
 impl Holder {
     pub(super) fn ask(&mut self, key: EdgeKey, ask: u64, channel: &Channel, mode: Mode) -> Result<(), AskedTwice> {
@@ -28,11 +28,7 @@ impl Holder {
             Some(known) => known.mode = mode,
             None => held.asks.push(Ask { key, mode }),
         }
-        if is_take {
-            self.answer(channel);
-        } else if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
-            edge.confirm(ask, since);
-        }
+        edge.owe(ask, !is_take);
         Ok(())
     }
 
@@ -56,50 +52,73 @@ impl Holder {
 
     /// Answers what can be answered of the takes that wait for something on a channel.
     pub(super) fn answer(&mut self, channel: &Channel) {
+        self.waiting.remove(channel);
+        let asks = self.channels.get(channel).map_or(0, |held| held.asks.len());
+        for index in 0..asks {
+            self.answer_one(channel, index);
+        }
+    }
+
+    /// Says what there was no room for, or what was asked since, as it is now: of several takes of one ask, only the last
+    /// is worked out.
+    pub(super) fn pay(&mut self, key: EdgeKey) {
+        while let Some(edge) = self.edges.get_mut(&key).filter(|edge| edge.outlet.wants_more()) {
+            let Some((ask, is_news)) = edge.owed.pop_first() else { return };
+            let Some(channel) = edge.asks.get(&ask).cloned() else { continue };
+            let Some(held) = self.channels.get(&channel) else { continue };
+            if let Some(since) = held.since.filter(|_| is_news).and_then(|since| self.ticks.from(since)) {
+                edge.outlet.put(Notice::Held { ask, since });
+            }
+            if let Some(index) = held.asks.iter().position(|one| one.key == AskKey { edge: key, ask }) {
+                self.answer_one(&channel, index);
+            }
+        }
+    }
+
+    /// Answers an ask of a channel if it waits and can be answered.
+    fn answer_one(&mut self, channel: &Channel, index: usize) {
         let Some(held) = self.channels.get_mut(channel) else { return };
-        let mut still_waiting = false;
-        for index in 0..held.asks.len() {
-            let Mode::Waiting { take, asked_at, own_tick } = held.asks[index].mode else { continue };
-            let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
-            #[cfg(test)]
-            {
-                self.looks += 1;
-            }
-            let AskKey { edge, ask } = held.asks[index].key;
-            let Some(edge) = self.edges.get_mut(&edge) else { continue };
-            if !edge.outlet.wants_more() {
-                edge.owed.insert(ask);
-                continue;
-            }
-            let mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
-                Answer::Wait => {
-                    // While the subscription does not count, only that it does can change anything.
-                    still_waiting |= held.since.is_some();
-                    // One that was sent since will do.
-                    self.tick_wanted |= held.since.is_some() && self.counter <= own_tick;
-                    continue;
-                }
-                Answer::Refuse(cause) => {
-                    // That it holds is news to who asked it for the first time.
-                    if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
-                        edge.outlet.put(Notice::Held { ask, since });
-                    }
-                    edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
-                    Mode::Holding
-                }
-                Answer::Begin { gap, from } => {
-                    if let Some(cause) = gap {
-                        edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
-                    }
-                    edge.begin(ask, take.round, from, held.count_since(self.ticks.last()))
-                }
-            };
-            held.asks[index].mode = mode;
+        let Ask { key: AskKey { edge, ask }, mode: Mode::Waiting { take, asked_at, own_tick } } = held.asks[index]
+        else {
+            return;
+        };
+        let Some(edge) = self.edges.get_mut(&edge) else { return };
+        if edge.owed.contains_key(&ask) || !edge.outlet.wants_more() {
+            edge.owe(ask, false);
+            return;
         }
-        if still_waiting {
-            self.waiting.insert(channel.clone());
-        } else {
-            self.waiting.remove(channel);
+        #[cfg(test)]
+        {
+            self.looks += 1;
         }
+        let has_caught_up = self.ticks.is_past(Tick { incarnation: self.incarnation, counter: own_tick });
+        held.asks[index].mode = match held.answer(take, asked_at, has_caught_up, &self.ticks, &self.log) {
+            // While the subscription does not count, only that it does can change anything.
+            Answer::Wait if held.since.is_none() => return,
+            Answer::Wait => {
+                self.waiting.insert(channel.clone());
+                // One that was sent since will do.
+                self.tick_wanted |= self.counter <= own_tick;
+                return;
+            }
+            Answer::Refuse(cause) => {
+                // That it holds is news to who asked it for the first time.
+                if let Some(since) = held.since.and_then(|since| self.ticks.from(since)) {
+                    edge.outlet.put(Notice::Held { ask, since });
+                }
+                edge.outlet.put(Notice::Refused { ask, round: take.round, cause });
+                Mode::Holding
+            }
+            Answer::Begin { gap, from } => {
+                if let Some(cause) = gap {
+                    edge.outlet.put(Notice::Gap { ask, round: take.round, cause });
+                }
+                let is_relayed = |one: &Ask| matches!(one.mode, Mode::Replaying { .. } | Mode::Relaying);
+                if channel.kind() != ChannelKind::Control && !held.asks.iter().any(is_relayed) {
+                    self.newly_relayed.insert(channel.clone());
+                }
+                edge.begin(ask, take.round, from, held.count_since(self.ticks.last()))
+            }
+        };
     }
 }

@@ -70,8 +70,8 @@ pub(super) struct Held {
     /// The numbers of its first and of its last event in the log. The last may have been evicted.
     first: Option<u64>,
     last: Option<u64>,
-    /// The place of its last event that was evicted from the log.
-    evicted: Option<Place>,
+    /// The number and the place of its last event that was evicted from the log.
+    evicted: Option<(u64, Place)>,
     /// When the last link ended over which it had been asked for, as long as the edge may come back.
     pub kept_since: Option<Instant>,
 }
@@ -81,6 +81,11 @@ impl Held {
     pub(super) fn has_nothing(&self) -> bool {
         let is_wanted = !self.asks.is_empty() || self.kept_since.is_some();
         !is_wanted && self.since.is_none() && self.last.is_none() && self.evicted.is_none()
+    }
+
+    /// Whether some edge gets its events, or is about to.
+    pub(super) fn is_relayed(&self) -> bool {
+        self.asks.iter().any(|ask| !matches!(ask.mode, Mode::Holding))
     }
 
     /// Takes an event into the log; its number there.
@@ -102,7 +107,7 @@ impl Held {
 
     /// An event of a channel of its name is in the log no more.
     pub(super) fn evicted(&mut self, number: u64, entry: &Entry) {
-        self.evicted = Some(entry.place);
+        self.evicted = Some((number, entry.place));
         // Not if it is left from an earlier time at which the channel was held.
         if self.first == Some(number) {
             self.first = entry.next;
@@ -129,7 +134,9 @@ impl Held {
     pub(super) fn answer(&self, take: Take, asked_at: u64, has_caught_up: bool, ticks: &Ticks, log: &Log) -> Answer {
         let Some(since) = self.since else { return Answer::Wait };
         let Some(from) = take.from else {
-            return Answer::Begin { gap: None, from: self.first_from(asked_at, log) };
+            let is_missing = self.evicted.is_some_and(|(number, _)| number >= asked_at);
+            let gap = is_missing.then_some(GapCause::Evicted);
+            return Answer::Begin { gap, from: self.first_from(asked_at, log) };
         };
         match self.first_after(from, since, ticks, log) {
             Ok(first) => Answer::Begin { gap: None, from: first },
@@ -163,7 +170,7 @@ impl Held {
         if tick < since {
             return Err(Obstacle::Gap(GapCause::BeforeSince));
         }
-        if self.evicted.is_some_and(|evicted| evicted > from_place) {
+        if self.evicted.is_some_and(|(_, evicted)| evicted > from_place) {
             return Err(Obstacle::Gap(GapCause::Evicted));
         }
         if tick == ticks.last() && from.count > self.count_since(tick) {
@@ -183,7 +190,7 @@ impl Held {
             Some(entry) if place.count > 0 && entry.place != place => false,
             Some(entry) if entry.place.tick >= since => from.check.is_none_or(|one| one == check(&entry.message)),
             Some(_) => true,
-            None => place.count == 0 || self.evicted == Some(place),
+            None => place.count == 0 || self.evicted.is_some_and(|(_, evicted)| evicted == place),
         }
     }
 

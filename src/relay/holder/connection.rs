@@ -35,7 +35,7 @@ impl Holder {
             if let Some(subscribed) = subscribed {
                 // Not before: that Redis has done it may be told before messages that came earlier.
                 self.left.arrived(subscribed);
-                self.confirm(subscribed, number, tick);
+                self.confirm(subscribed, number);
             }
         }
         for channel in std::mem::take(&mut self.waiting) {
@@ -46,17 +46,16 @@ impl Holder {
     }
 
     /// The subscriptions of changes up to this one count from this tick on.
-    fn confirm(&mut self, subscribed: u64, number: u64, tick: Tick) {
+    fn confirm(&mut self, subscribed: u64, number: u64) {
         let later = self.unconfirmed.split_off(&(subscribed + 1));
         for channel in std::mem::replace(&mut self.unconfirmed, later).into_values().flatten() {
             let Some(held) = self.channels.get_mut(&channel) else { continue };
             held.since = Some(number);
             for ask in &held.asks {
                 if let Some(edge) = self.edges.get_mut(&ask.key.edge) {
-                    edge.confirm(ask.key.ask, tick);
+                    edge.owe(ask.key.ask, true);
                 }
             }
-            self.answer(&channel);
         }
     }
 
@@ -68,7 +67,7 @@ impl Holder {
         let (edges, channels) = (&mut self.edges, &self.channels);
         for edge in edges.values_mut() {
             let counts = |channel: &Channel| channels.get(channel).is_some_and(|held| held.since.is_some());
-            edge.owed.extend(edge.asks.iter().filter(|(_, channel)| counts(channel)).map(|(ask, _)| ask));
+            edge.owed.extend(edge.asks.iter().filter(|(_, channel)| counts(channel)).map(|(ask, _)| (*ask, true)));
         }
     }
 

@@ -1,21 +1,39 @@
 //! Channels that a node has left.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::Channel;
+
+/// How many are remembered while no own ticks come, as without Redis: then only those matter that are subscribed again in the
+/// moment in which it comes back.
+const MOST_UNANSWERED: usize = 100_000;
 
 /// Channels that were left, and by which change, until all has arrived that Redis sent before: what comes of them was under way,
 /// and if one of them is subscribed again, anything may be missing in between.
 #[derive(Debug, Default)]
 pub(super) struct Left {
+    /// Each channel once, by the last change.
     changes: HashMap<Channel, u64>,
-    in_order: VecDeque<(u64, Channel)>,
+    in_order: BTreeSet<(u64, Channel)>,
 }
 
 impl Left {
     pub(super) fn extend(&mut self, channels: Vec<Channel>, change: u64) {
-        self.in_order.extend(channels.iter().cloned().map(|channel| (change, channel)));
-        self.changes.extend(channels.into_iter().map(|channel| (channel, change)));
+        for channel in channels {
+            if let Some(before) = self.changes.insert(channel.clone(), change) {
+                self.in_order.remove(&(before, channel.clone()));
+            }
+            self.in_order.insert((change, channel));
+        }
+    }
+
+    /// Own ticks do not come: forgets the oldest of too many.
+    pub(super) fn bound(&mut self) {
+        while self.in_order.len() > MOST_UNANSWERED
+            && let Some((_, channel)) = self.in_order.pop_first()
+        {
+            self.changes.remove(&channel);
+        }
     }
 
     pub(super) fn contains(&self, channel: &Channel) -> bool {
@@ -24,10 +42,10 @@ impl Left {
 
     /// Everything has arrived that Redis sent before it had done this change.
     pub(super) fn arrived(&mut self, change: u64) {
-        while let Some((left, channel)) = self.in_order.pop_front_if(|(left, _)| *left <= change) {
-            if self.changes.get(&channel) == Some(&left) {
-                self.changes.remove(&channel);
-            }
+        while self.in_order.first().is_some_and(|(left, _)| *left <= change)
+            && let Some((_, channel)) = self.in_order.pop_first()
+        {
+            self.changes.remove(&channel);
         }
     }
 
@@ -36,7 +54,7 @@ impl Left {
     }
 
     #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.changes.is_empty()
+    pub(super) fn len(&self) -> usize {
+        self.changes.len().max(self.in_order.len())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::super::message::Notice;
 
@@ -21,10 +21,17 @@ const ENOUGH: usize = 1024 * 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct OutletFull;
 
+#[derive(Debug)]
+struct Waiting {
+    notice: Notice,
+    /// When the event arrived that is replayed: its age grows until it is sent.
+    received: Option<Instant>,
+}
+
 /// Notices for one edge, in order.
 #[derive(Debug, Default)]
 pub(in super::super) struct Outlet {
-    notices: VecDeque<Notice>,
+    notices: VecDeque<Waiting>,
     bytes: usize,
     is_full: bool,
     filled: Arc<Notify>,
@@ -37,6 +44,15 @@ impl Outlet {
     }
 
     pub(super) fn put(&mut self, notice: Notice) {
+        self.push(Waiting { notice, received: None });
+    }
+
+    /// Puts an event of the log that arrived at this time.
+    pub(super) fn put_replay(&mut self, notice: Notice, received: Instant) {
+        self.push(Waiting { notice, received: Some(received) });
+    }
+
+    fn push(&mut self, waiting: Waiting) {
         if self.is_full {
             return;
         }
@@ -46,8 +62,8 @@ impl Outlet {
             self.notices = VecDeque::new();
             return;
         }
-        self.bytes += bytes_of(&notice);
-        self.notices.push_back(notice);
+        self.bytes += waiting.bytes();
+        self.notices.push_back(waiting);
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -58,23 +74,17 @@ impl Outlet {
         !self.is_full && self.bytes < ENOUGH
     }
 
-    /// Whether a notice of so many bytes, put now, is among those that are [taken](Self::take) next; or, if it is large, then
-    /// or the time after, as it might wait for ever for the outlet to be empty.
-    pub(super) fn is_soon(&self, size: usize, most_bytes: usize) -> bool {
-        !self.is_full && (self.bytes + size <= most_bytes || self.notices.is_empty() || self.bytes < most_bytes / 2)
-    }
-
     /// Takes out up to so many bytes of notices, and at least one if there is one.
-    pub(super) fn take(&mut self, most_bytes: usize) -> Result<Vec<Notice>, OutletFull> {
+    pub(super) fn take(&mut self, most_bytes: usize, now: Instant) -> Result<Vec<Notice>, OutletFull> {
         if self.is_full {
             return Err(OutletFull);
         }
         let (mut taken, mut bytes) = (Vec::new(), 0);
-        while let Some(notice) =
-            self.notices.pop_front_if(|notice| bytes == 0 || bytes + bytes_of(notice) <= most_bytes)
+        while let Some(waiting) =
+            self.notices.pop_front_if(|waiting| bytes == 0 || bytes + waiting.bytes() <= most_bytes)
         {
-            bytes += bytes_of(&notice);
-            taken.push(notice);
+            bytes += waiting.bytes();
+            taken.push(waiting.sent_at(now));
         }
         self.bytes -= bytes;
         if self.notices.is_empty() {
@@ -84,6 +94,15 @@ impl Outlet {
     }
 }
 
-fn bytes_of(notice: &Notice) -> usize {
-    notice.size().min(MOST_OF_ONE)
+impl Waiting {
+    fn bytes(&self) -> usize {
+        self.notice.size().min(MOST_OF_ONE)
+    }
+
+    fn sent_at(mut self, now: Instant) -> Notice {
+        if let (Notice::Replay { age, .. }, Some(received)) = (&mut self.notice, self.received) {
+            *age = now - received;
+        }
+        self.notice
+    }
 }

@@ -1,6 +1,6 @@
 //! Taking notices out for a link: what arrived, and between it what is answered and replayed, as much as the link can take.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -23,24 +23,11 @@ impl Holder {
         now: Instant,
     ) -> Result<Vec<Notice>, OutletFull> {
         self.pay(key);
-        self.replay(key, most_bytes, now);
-        self.edges.get_mut(&key).map_or(Ok(Vec::new()), |edge| edge.outlet.take(most_bytes))
+        self.replay(key);
+        self.edges.get_mut(&key).map_or(Ok(Vec::new()), |edge| edge.outlet.take(most_bytes, now))
     }
 
-    /// Says what there was no room for, as it is now.
-    fn pay(&mut self, key: EdgeKey) {
-        while let Some(edge) = self.edges.get_mut(&key).filter(|edge| edge.outlet.wants_more()) {
-            let Some(ask) = edge.owed.pop_first() else { return };
-            let Some(channel) = edge.asks.get(&ask).cloned() else { continue };
-            let since = self.channels.get(&channel).and_then(|held| held.since);
-            if let Some(since) = since.and_then(|since| self.ticks.from(since)) {
-                edge.outlet.put(Notice::Held { ask, since });
-            }
-            self.answer(&channel);
-        }
-    }
-
-    fn replay(&mut self, key: EdgeKey, most_bytes: usize, now: Instant) {
+    fn replay(&mut self, key: EdgeKey) {
         let last_tick = self.ticks.last();
         let Some(edge) = self.edges.get_mut(&key) else { return };
         while edge.outlet.wants_more() {
@@ -68,15 +55,11 @@ impl Holder {
                     // What came before the subscription counted has no place that others would know.
                     tick: tick.and_then(|tick| self.ticks.tick(tick)).unwrap_or(Tick::UNKNOWN),
                     count: entry.place.count,
-                    age: now - entry.received,
+                    age: Duration::ZERO,
                     message: Arc::clone(&entry.message),
                 };
-                // Its age must not grow while it waits to be sent.
-                if !edge.outlet.is_soon(notice.size(), most_bytes) {
-                    return;
-                }
                 *next = entry.next;
-                edge.outlet.put(notice);
+                edge.outlet.put_replay(notice, entry.received);
             } else {
                 edge.outlet.put(Notice::Taken { ask, round, count });
                 edge.replaying.remove(&ask);
@@ -96,13 +79,11 @@ impl Edge {
         self.asks.remove(&ask)
     }
 
-    /// Tells that a subscription counts, or that it does then, once there is room.
-    pub(super) fn confirm(&mut self, ask: u64, since: Tick) {
-        if self.outlet.wants_more() {
-            self.outlet.put(Notice::Held { ask, since });
-        } else {
-            self.owed.insert(ask);
-        }
+    /// Notes that an ask is to be told something once there is room, and whether that is, among it, that its subscription
+    /// counts.
+    pub(super) fn owe(&mut self, ask: u64, is_news: bool) {
+        *self.owed.entry(ask).or_default() |= is_news;
+        self.outlet.filled().notify_one();
     }
 
     /// How an ask goes on whose take begins with this event of the log.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Edge, EdgeKey, Held, Holder, Mode};
-use crate::domain::Channel;
+use super::{Edge, EdgeKey, Held, Holder};
+use crate::domain::{Channel, ChannelKind};
 
 impl Holder {
     /// How old the oldest event in the log is, and how many bytes all take.
@@ -34,9 +34,16 @@ impl Holder {
         self.edges.get(&key).is_some_and(|edge| edge.outlet.is_full())
     }
 
-    /// The channels that are relayed to some edge: this node is their owner there.
+    /// The channels with keys that are relayed to some edge: this node is their owner there.
     pub(in super::super) fn relayed(&self) -> Vec<Channel> {
-        let is_relayed = |held: &Held| held.asks.iter().any(|ask| !matches!(ask.mode, Mode::Holding));
-        self.channels.iter().filter(|(_, held)| is_relayed(held)).map(|(channel, _)| channel.clone()).collect()
+        let has_key = |channel: &Channel| channel.kind() != ChannelKind::Control;
+        let relayed = self.channels.iter().filter(|(channel, held)| has_key(channel) && held.is_relayed());
+        relayed.map(|(channel, _)| channel.clone()).collect()
+    }
+
+    /// Those of them that were not before, since this was last asked.
+    pub(in super::super) fn newly_relayed(&mut self) -> Vec<Channel> {
+        let newly = std::mem::take(&mut self.newly_relayed).into_iter();
+        newly.filter(|channel| self.channels.get(channel).is_some_and(Held::is_relayed)).collect()
     }
 }

@@ -2,14 +2,22 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use super::{EdgeKey, Held, Holder, Mode};
 use crate::domain::Channel;
 
 impl Holder {
+    /// A link ended, and everything that its edge asked for is given up at once.
+    pub(in super::super) fn lost(&mut self, key: EdgeKey, now: Instant) {
+        let asks = self.gone(key);
+        self.give_up(key, asks, now);
+    }
+
     /// What is not as it is to be when nothing happens any more, in words.
     pub(in super::super) fn unrest(&self) -> Vec<String> {
         let mut unrest = Vec::new();
-        if !self.waiting.is_empty() || !self.unconfirmed.is_empty() || !self.left.is_empty() {
+        if !self.waiting.is_empty() || !self.unconfirmed.is_empty() || self.left.len() > 0 {
             let Self { waiting, unconfirmed, left, .. } = self;
             unrest.push(format!("waiting: {waiting:?}, unconfirmed: {unconfirmed:?}, left: {left:?}"));
         }

@@ -34,7 +34,11 @@ fn tick(counter: u64) -> Tick {
 
 impl Scene {
     fn new() -> Self {
-        let mut holder = Holder::new(OWN, limits());
+        Self::with(limits())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let mut holder = Holder::new(OWN, limits);
         holder.connected();
         let tick = holder.next_tick();
         holder.ticked(tick, Instant::now());
@@ -336,13 +340,13 @@ async fn what_an_edge_asked_for_is_kept_for_a_while_after_its_link_is_gone() {
     let mut scene = Scene::new();
     scene.hold(1, "a");
     let tick = scene.confirm();
-    scene.holder.gone(scene.edge, Instant::now());
+    scene.holder.lost(scene.edge, Instant::now());
     scene.event("a", "1");
     (scene.edge, _) = scene.holder.greeted(false);
     scene.notices();
     scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
     assert_eq!(scene.news(), [replay(tick, 1, "1"), taken(1)]);
-    scene.holder.gone(scene.edge, Instant::now());
+    scene.holder.lost(scene.edge, Instant::now());
     tokio::time::advance(Duration::from_secs(61)).await;
     scene.own_tick();
     (scene.edge, _) = scene.holder.greeted(false);
@@ -358,6 +362,20 @@ async fn a_log_that_is_full_before_its_time_says_so() {
     scene.event("a", &"x".repeat(1024 * 1024));
     scene.event("a", "1");
     assert_eq!(scene.holder.take_overrun(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_after_a_fresh_take_and_was_evicted_before_it_was_answered_is_a_gap() {
+    let mut scene = Scene::with(Limits { bytes: 1, ..limits() });
+    scene.take(1, "a", None, false);
+    scene.event("a", "1");
+    scene.event("a", "2");
+    let since = scene.confirm();
+    let cause = GapCause::Evicted;
+    assert_eq!(scene.news(), [Notice::Held { ask: 1, since }, Notice::Gap { ask: 1, round: 1, cause }, taken(0)]);
+    // Not if it was evicted before.
+    scene.take(1, "a", None, false);
+    assert_eq!(scene.news(), [taken(0)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,4 +412,25 @@ async fn a_node_that_leaves_has_left_when_no_other_node_could_take_over() {
     assert!(scene.holder.has_left());
     scene.holder.has_heir(true);
     assert!(!scene.holder.has_left());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_with_a_key_is_newly_relayed_once_when_the_first_edge_has_taken_it() {
+    let mut scene = Scene::new();
+    let control = "timeline:access_token:1";
+    for (ask, name) in [(1, "a"), (2, "b"), (3, control)] {
+        scene.hold(ask, name);
+    }
+    scene.confirm();
+    scene.take(1, "a", None, false);
+    scene.take(3, control, None, false);
+    scene.notices();
+    assert_eq!(scene.holder.newly_relayed(), [channel("a")]);
+    assert_eq!(scene.holder.relayed(), [channel("a")]);
+    (scene.edge, _) = scene.holder.greeted(false);
+    scene.take(1, "a", None, false);
+    scene.take(2, "b", None, false);
+    scene.notices();
+    scene.order(2, Order::Release);
+    assert!(scene.holder.newly_relayed().is_empty());
 }

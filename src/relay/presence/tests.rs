@@ -161,7 +161,9 @@ async fn an_owner_sets_its_keys_anew_soon_after_redis_came_back() {
     kept.task.abort();
     let (own, state) = (Arc::clone(&kept.keys), kept.link.subscribe());
     kept.task = tokio::spawn(async move {
-        take_over(state, owned, |channels| std::future::ready(own.set(&channels))).await;
+        let newly = Mutex::new(owned());
+        let newly = || std::mem::take(&mut *newly.lock());
+        take_over(state, owned, newly, |channels| std::future::ready(own.set(&channels))).await;
     });
     assert_eq!(kept.after(12).await, [["timeline:9"]]);
     kept.link.send_replace(LinkState::Up);

@@ -77,6 +77,6 @@ impl Wire {
     }
 
     pub(super) fn closed_at_holder(&self, holder: &mut Holder, now: Instant) {
-        holder.gone(self.key, now);
+        holder.lost(self.key, now);
     }
 }

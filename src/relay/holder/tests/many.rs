@@ -140,3 +140,22 @@ async fn nothing_is_wanted_while_what_is_not_confirmed_was_ordered_after_what_re
     scene.holder.next_tick();
     assert!(!scene.holder.wants_tick());
 }
+
+#[tokio::test(start_paused = true)]
+async fn of_many_takes_of_one_ask_only_the_last_is_worked_out() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    scene.event("a", "1");
+    scene.notices();
+    let from = Some(Position { tick, count: 0, check: None });
+    for round in 1..=10_000 {
+        scene.order(1, Order::Take(channel("a"), Take { round, from, strict: true }));
+    }
+    let said = scene.news();
+    assert!(
+        matches!(said[..], [Notice::Replay { round: 10_000, .. }, Notice::Taken { round: 10_000, .. }]),
+        "{said:?}"
+    );
+    assert!(scene.holder.looks < 5, "{}", scene.holder.looks);
+}

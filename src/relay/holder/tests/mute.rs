@@ -47,6 +47,7 @@ async fn a_node_that_is_passed_over_keeps_its_log_and_what_it_had_confirmed() {
     scene.hold(2, "b");
     let since = scene.confirm();
     scene.event("a", "1");
+    scene.news();
     assert_eq!((0..7).filter(|_| scene.holder.another_second()).count(), 1);
     scene.news();
     scene.event("a", "2");

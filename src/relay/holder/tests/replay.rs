@@ -27,27 +27,32 @@ async fn a_long_replay_goes_on_as_the_edge_takes_it() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_evicted_during_a_replay_is_a_gap_and_the_rest_follows() {
-    let mut scene = Scene::new();
+    // Room for ten events.
+    let mut scene = Scene::with(Limits { bytes: 3 * 1024 * 1024, ..limits() });
+    let event = "x".repeat(300 * 1024);
     scene.hold(1, "a");
     let tick = scene.confirm();
-    for _ in 0..3 {
-        scene.event("a", &"x".repeat(300 * 1024));
+    for _ in 0..6 {
+        scene.event("a", &event);
     }
     scene.news();
     scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
-    let first = scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up");
-    assert!(matches!(&first[..], [Notice::Replay { count: 1, .. }]), "{first:?}");
-    for _ in 0..3 {
-        scene.event("a", &"x".repeat(300 * 1024));
+    let mut counts = Vec::new();
+    while counts.last() != Some(&-16) {
+        for notice in scene.holder.take_notices(scene.edge, 1, Instant::now()).expect("the edge keeps up") {
+            counts.push(match notice {
+                Notice::Replay { count, .. } => i64::from(count),
+                Notice::Gap { cause: GapCause::Evicted, .. } => -1,
+                Notice::Taken { count, .. } => -i64::from(count),
+                other => panic!("{other:?}"),
+            });
+        }
+        if counts == [1] {
+            // Four wait to be sent, and six are evicted.
+            (6..16).for_each(|_| scene.event("a", &event));
+        }
     }
-    let counts = scene.news().into_iter().map(|notice| match notice {
-        Notice::Replay { count, .. } => i64::from(count),
-        Notice::Gap { cause: GapCause::Evicted, .. } => -1,
-        Notice::Taken { count, .. } => -i64::from(count),
-        other => panic!("{other:?}"),
-    });
-    let counts: Vec<_> = counts.collect();
-    assert_eq!(counts, [-1, 4, 5, 6, -6]);
+    assert_eq!(counts, [1, 2, 3, 4, -1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, -16]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,6 +78,7 @@ async fn an_edge_that_takes_nothing_is_given_up_and_disturbs_nobody() {
     let mut scene = Scene::new();
     scene.take(1, "a", None, false);
     scene.confirm();
+    scene.news();
     let slow = scene.edge;
     (scene.edge, _) = scene.holder.greeted(false);
     scene.notices();
@@ -83,4 +89,26 @@ async fn an_edge_that_takes_nothing_is_given_up_and_disturbs_nobody() {
         assert_eq!(scene.news().len(), 1 + usize::from(scene.holder.log.next() == 1));
     }
     assert_eq!(scene.holder.take_notices(slow, 1, Instant::now()), Err(OutletFull));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_is_not_held_up_by_what_comes_live_as_fast_as_the_link_takes_it() {
+    const PORTION: usize = 64 * 1024;
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    let tick = scene.confirm();
+    for _ in 0..100 {
+        scene.event("a", "1");
+    }
+    scene.take(2, "busy", None, false);
+    scene.confirm();
+    scene.notices();
+    scene.take(1, "a", Some(Position { tick, count: 0, check: None }), true);
+    let busy = "x".repeat(PORTION - size_of::<Notice>());
+    let is_taken = (0..5).any(|_| {
+        scene.event("busy", &busy);
+        let notices = scene.holder.take_notices(scene.edge, PORTION, Instant::now()).expect("the edge keeps up");
+        notices.contains(&taken(0))
+    });
+    assert!(is_taken);
 }
