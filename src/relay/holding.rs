@@ -227,7 +227,7 @@ impl Holding {
 }
 
 impl Sink for Holding {
-    fn receive(&self, channel: &str, message: &str, _age: Duration) {
+    fn receive(&self, channel: &str, message: &str, age: Duration) {
         if channel == self.tick_channel.as_str() {
             if message == NO_TICK {
                 return;
@@ -237,7 +237,7 @@ impl Sink for Holding {
                 Err(_) => self.rubbish.count(),
             }
         } else {
-            self.with(|holder, now| holder.received(channel, relayable(message), now));
+            self.with(|holder, now| holder.received(channel, relayable(message), now - age));
         }
     }
 

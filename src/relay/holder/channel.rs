@@ -141,6 +141,8 @@ impl Held {
         match self.first_after(from, since, ticks, log) {
             Ok(first) => Answer::Begin { gap: None, from: first },
             Err(Obstacle::Ahead) if !has_caught_up => Answer::Wait,
+            // The edge may have seen what has not arrived here yet, and cannot say so.
+            Err(_) if from.tick == Tick::UNKNOWN && !take.strict && !has_caught_up => Answer::Wait,
             Err(obstacle) => {
                 let cause = match obstacle {
                     Obstacle::Ahead => GapCause::UnknownTick,
@@ -195,15 +197,16 @@ impl Held {
     }
 
     /// From where the edge gets events if something is missing in any case: the first that is known to have come after its
-    /// position, or else after its take.
+    /// position, or else after its take; of an unknown position what comes from now on.
     fn first_in_spite(&self, from: Position, asked_at: u64, ticks: &Ticks, log: &Log) -> Option<u64> {
+        if from.tick == Tick::UNKNOWN {
+            return None;
+        }
         let place = match (ticks.number(from.tick), self.since) {
             (Some(tick), _) => Place { tick, count: from.count },
             // The tick was missed, so it came before the subscription counted, and the edge had not seen the next one.
             // Unless it was forgotten, and this one with it.
-            (None, Some(since)) if from.tick != Tick::UNKNOWN && ticks.tick(since).is_some() => {
-                Place { tick: since, count: 0 }
-            }
+            (None, Some(since)) if ticks.tick(since).is_some() => Place { tick: since, count: 0 },
             _ => return self.first_from(asked_at, log),
         };
         self.first_beyond(place, log)

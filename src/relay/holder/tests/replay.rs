@@ -112,3 +112,21 @@ async fn a_replay_is_not_held_up_by_what_comes_live_as_fast_as_the_link_takes_it
     });
     assert!(is_taken);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_edge_of_unknown_position_may_have_seen_is_not_relayed_again() {
+    let mut scene = Scene::new();
+    scene.hold(1, "a");
+    scene.confirm();
+    scene.event("a", "1");
+    scene.news();
+    scene.take(1, "a", Some(Position { tick: Tick::UNKNOWN, count: 0, check: None }), false);
+    assert_eq!(scene.news(), []);
+    // It was under way when the edge asked, which may have it from another node.
+    scene.event("a", "2");
+    assert_eq!(scene.news(), []);
+    scene.own_tick();
+    scene.event("a", "3");
+    let gap = Notice::Gap { ask: 1, round: 1, cause: GapCause::UnknownTick };
+    assert_eq!(scene.news(), [gap, taken(0), event(1, "3")]);
+}
