@@ -30,6 +30,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// confirmed meanwhile share one.
 const SHORTEST_TICK: Duration = Duration::from_millis(25);
 
+/// The same after one that could not be published, which is no burden to anybody.
+const NEXT_ATTEMPT: Duration = Duration::from_millis(2);
+
 /// Ticks that cannot be published for less time are nothing to tell: the connection for them may be made anew.
 const SHORT: Duration = Duration::from_secs(3);
 
@@ -144,8 +147,8 @@ impl Holding {
         }
     }
 
-    /// Regularly, and soon after subscriptions were confirmed.
-    async fn publish_ticks<F: Future<Output = ()>>(&self, publish: impl Fn(Tick) -> F) {
+    /// Regularly, and soon after subscriptions were confirmed; `publish` says whether it could.
+    async fn publish_ticks<F: Future<Output = bool>>(&self, publish: impl Fn(Tick) -> F) {
         let mut regularly = tokio::time::interval(TICK);
         regularly.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next = Instant::now();
@@ -154,19 +157,28 @@ impl Holding {
                 _ = regularly.tick() => {}
                 () = self.tick_wanted.notified() => {
                     tokio::time::sleep_until(next).await;
-                    next = Instant::now() + SHORTEST_TICK;
                 }
             }
             let tick = self.holder.lock().next_tick();
             *self.sent.lock() = Some((tick, Instant::now()));
-            publish(tick).await;
+            let begun = Instant::now();
+            next = begun + if publish(tick).await { SHORTEST_TICK } else { NEXT_ATTEMPT };
         }
     }
 
-    async fn publish(&self, tick: Tick, failing: &Mutex<Failing>) {
-        let Some(upstream) = self.upstream.get() else { return };
-        let published = upstream.publish(&self.tick_channel, &tick.to_string()).await;
+    async fn publish(&self, tick: Tick, failing: &Mutex<Failing>) -> bool {
+        let Some(upstream) = self.upstream.get() else { return false };
+        let tick = tick.to_string();
+        let publishing = upstream.publish(&self.tick_channel, &tick);
+        let published = tokio::time::timeout(TICK, publishing).await;
         let mut failing = failing.lock();
+        let Ok(published) = published else {
+            // There was a connection, which may have ended just then: the next tick finds another. If not, it will be told that
+            // none comes back.
+            failing.since = None;
+            return false;
+        };
+        let is_published = published.is_ok();
         match published {
             Ok(()) => *failing = Failing::default(),
             // While Redis is away that is told already.
@@ -174,6 +186,7 @@ impl Holding {
             Err(_) if failing.since.get_or_insert_with(Instant::now).elapsed() < SHORT => {}
             Err(error) => self.tell(&error.to_string(), &mut failing.reminder),
         }
+        is_published
     }
 
     fn tell(&self, reason: &str, reminder: &mut Reminder) {

@@ -22,6 +22,7 @@ async fn a_node_whose_ticks_cannot_even_be_sent_is_passed_over_all_the_same() {
                 std::future::pending::<()>().await;
             }
             holding.receive("ticks", &tick.to_string(), Duration::ZERO);
+            true
         }
     };
     let begun = Instant::now();
@@ -53,7 +54,7 @@ async fn subscriptions_that_are_confirmed_one_after_the_other_share_ticks_and_th
     let back = |tick: Tick| {
         sent.lock().push(begun.elapsed().as_millis());
         holding.receive("ticks", &tick.to_string(), Duration::ZERO);
-        std::future::ready(())
+        std::future::ready(true)
     };
     tokio::select! {
         () = confirming => {}
