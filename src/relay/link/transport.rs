@@ -33,7 +33,7 @@ const SILENT_AFTER: Duration = Duration::from_millis(1_500);
 /// Calls over one connection: the one that it is for, and a few that are told so.
 const CALLS: u32 = 4;
 
-/// Bytes of headers of a call. A secret has at most 1,024.
+/// Bytes of headers of a call.
 const HEADER_BYTES: u32 = 8 * 1024;
 
 /// Bytes that may be under way unread, of which each side keeps as many at most.

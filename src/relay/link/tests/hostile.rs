@@ -4,18 +4,21 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::stream::poll_fn;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use parking_lot::Mutex;
+use prost::bytes::Bytes;
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::mpsc,
     time::{Instant, timeout},
 };
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
 
 use super::{
     super::{
         super::message::Notice,
         call::Requests,
+        credential::{CHALLENGE_HEADER, PROOF_HEADER},
         proto::{
             self, EdgeMessage, HolderMessage, edge_message, holder_message, notice, order,
             relay_client::RelayClient,
@@ -34,25 +37,36 @@ pub(super) struct Edge {
 }
 
 impl Edge {
-    pub(super) async fn connect(stream: impl super::super::Wire, authorization: Option<&str>) -> Result<Self, Status> {
+    /// With these bytes in the header for a challenge; returns also what stands in those of the answer.
+    pub(super) async fn challenges(
+        stream: impl super::super::Wire,
+        challenge: Option<&[u8]>,
+    ) -> Result<(Self, [Vec<u8>; 2]), Status> {
         let tasks = Tasks::new();
         let (requests, connection) = tasks.client().handshake(TokioIo::new(stream)).await.unwrap();
         tasks.spawn(async move { drop(connection.await) });
         let (out, mut messages) = mpsc::channel(64);
         let mut request = Request::new(poll_fn(move |cx| messages.poll_recv(cx)));
-        if let Some(value) = authorization {
-            request.metadata_mut().insert("authorization", value.parse().unwrap());
+        if let Some(value) = challenge {
+            request.metadata_mut().insert_bin(CHALLENGE_HEADER, MetadataValue::from_bytes(value));
         }
         let origin = hyper::Uri::from_static("http://node");
         let response = RelayClient::with_origin(Requests(requests), origin).link(request).await?;
-        Ok(Self { out, holder: response.into_inner(), _tasks: tasks })
+        let header =
+            |name| response.metadata().get_bin(name).map_or_else(Vec::new, |value| value.to_bytes().unwrap().to_vec());
+        let said = [CHALLENGE_HEADER, PROOF_HEADER].map(header);
+        Ok((Self { out, holder: response.into_inner(), _tasks: tasks }, said))
+    }
+
+    pub(super) async fn connect(stream: impl super::super::Wire) -> Result<Self, Status> {
+        Self::challenges(stream, None).await.map(|(edge, _)| edge)
     }
 
     async fn to(node: &Node) -> Self {
-        Self::connect(TcpStream::connect(node.address).await.unwrap(), None).await.unwrap()
+        Self::connect(TcpStream::connect(node.address).await.unwrap()).await.unwrap()
     }
 
-    async fn says(&self, kind: edge_message::Kind) {
+    pub(super) async fn says(&self, kind: edge_message::Kind) {
         // Who closes the link may have done so already.
         let _ = self.out.send(EdgeMessage { kind: Some(kind) }).await;
     }
@@ -69,7 +83,7 @@ impl Edge {
     }
 
     /// Waits until the link is closed; why.
-    async fn is_closed(&mut self) -> Option<Status> {
+    pub(super) async fn is_closed(&mut self) -> Option<Status> {
         let closed = async {
             loop {
                 match self.holder.message().await {
@@ -83,10 +97,10 @@ impl Edge {
     }
 }
 
-fn greeting() -> proto::Greeting {
+pub(super) fn greeting() -> proto::Greeting {
     let sender = proto::Member { node: "edge".to_owned(), incarnation: 1, address: String::new() };
     let (cluster, version) = ("test".to_owned(), "1".to_owned());
-    proto::Greeting { sender: Some(sender), cluster, version, port: 1, members: None }
+    proto::Greeting { sender: Some(sender), cluster, version, port: 1, members: None, proof: Bytes::new() }
 }
 
 fn hold(channel: &str) -> order::Kind {
@@ -207,10 +221,15 @@ async fn a_greeting_that_makes_no_sense_closes_the_connection() {
         (proto::Greeting { sender: None, ..greeting() }, "greeting.sender"),
         (proto::Greeting { sender: Some(member("", "")), ..greeting() }, "member.node"),
         (proto::Greeting { sender: Some(member("a b", "")), ..greeting() }, "member.node"),
+        (
+            proto::Greeting { sender: Some(proto::Member { incarnation: 0, ..member("a", "") }), ..greeting() },
+            "member.incarnation",
+        ),
         (proto::Greeting { sender: Some(member("a", "nowhere")), ..greeting() }, "member.address"),
         (proto::Greeting { members: members(member("a", "nowhere")), ..greeting() }, "member.address"),
         (proto::Greeting { port: 70_000, ..greeting() }, "greeting.port"),
         (proto::Greeting { cluster: "x".repeat(1_000), ..greeting() }, "greeting.cluster"),
+        (proto::Greeting { cluster: "x".repeat(100_000), ..greeting() }, "too large"),
     ] {
         let mut edge = Edge::to(&holder).await;
         edge.says(edge_message::Kind::Greeting(greeting)).await;
@@ -225,7 +244,7 @@ async fn who_does_not_greet_is_dropped_after_five_seconds() {
     let net = Net::default();
     let holder = Node::start(plan("holder").on(&net)).await;
     let since = Instant::now();
-    let mut edge = Edge::connect(net.connect(holder.address).await.unwrap(), None).await.unwrap();
+    let mut edge = Edge::connect(net.connect(holder.address).await.unwrap()).await.unwrap();
     edge.is_closed().await;
     assert!((4..7).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
 }
@@ -292,39 +311,79 @@ async fn kinds_of_messages_from_a_newer_version_are_skipped() {
 }
 
 /// A holder that says what a test wants, to everybody.
-struct Holder(Vec<HolderMessage>);
+#[derive(Clone)]
+struct Holder {
+    says: Vec<HolderMessage>,
+    /// In the headers of its answer.
+    proof: Option<[Vec<u8>; 2]>,
+    waits: bool,
+}
 
 #[tonic::async_trait]
 impl Relay for Holder {
     type LinkStream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<HolderMessage, Status>> + Send>>;
 
     async fn link(&self, request: Request<Streaming<EdgeMessage>>) -> Result<Response<Self::LinkStream>, Status> {
-        let (mut said, mut edge) = (self.0.clone().into_iter(), request.into_inner());
-        let mut has_greeted = false;
-        Ok(Response::new(Box::pin(poll_fn(move |cx| {
+        let (mut said, mut edge) = (self.says.clone().into_iter(), request.into_inner());
+        let mut has_greeted = !self.waits;
+        let said: Self::LinkStream = Box::pin(poll_fn(move |cx| {
             if !has_greeted {
                 has_greeted =
                     std::task::ready!(futures_util::Stream::poll_next(std::pin::Pin::new(&mut edge), cx)).is_some();
             }
             said.next().map_or(std::task::Poll::Pending, |message| std::task::Poll::Ready(Some(Ok(message))))
-        }))))
+        }));
+        let mut response = Response::new(said);
+        for (name, value) in [CHALLENGE_HEADER, PROOF_HEADER].into_iter().zip(self.proof.iter().flatten()) {
+            response.metadata_mut().insert_bin(name, MetadataValue::from_bytes(value));
+        }
+        Ok(response)
     }
 }
 
 async fn holder_that_says(kinds: Vec<holder_message::Kind>) -> SocketAddr {
+    let says = kinds.into_iter().map(|kind| HolderMessage { kind: Some(kind) }).collect();
+    serve(Holder { says, proof: None, waits: true }).await.0
+}
+
+/// A holder that welcomes whoever calls, with this in the headers of its answer; and all that it receives.
+pub(super) async fn holder_that_proves(proof: [Vec<u8>; 2]) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
+    serve(Holder { says: vec![HolderMessage { kind: Some(welcome()) }], proof: Some(proof), waits: false }).await
+}
+
+async fn serve(holder: Holder) -> (SocketAddr, Arc<Mutex<Vec<u8>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let messages: Vec<_> = kinds.into_iter().map(|kind| HolderMessage { kind: Some(kind) }).collect();
+    let (address, received) = (listener.local_addr().unwrap(), Arc::<Mutex<Vec<u8>>>::default());
+    let record = Arc::clone(&received);
     tokio::spawn(async move {
         let tasks = Arc::new(Tasks::new());
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let service = TowerToHyperService::new(RelayServer::new(Holder(messages.clone())));
-            let connection = tasks.server().serve_connection(TokioIo::new(stream), service);
+            let (record, recorded) = (Arc::clone(&record), tokio::io::duplex(64 * 1024));
+            let (near, mut far) = recorded;
+            tasks.spawn(async move {
+                let (mut from, mut to) = stream.into_split();
+                let (mut answers, mut onwards) = tokio::io::split(&mut far);
+                let recording = async {
+                    let mut bytes = vec![0; 64 * 1024];
+                    while let Ok(read @ 1..) = from.read(&mut bytes).await {
+                        record.lock().extend_from_slice(&bytes[..read]);
+                        if onwards.write_all(&bytes[..read]).await.is_err() {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    () = recording => {}
+                    _ = tokio::io::copy(&mut answers, &mut to) => {}
+                }
+            });
+            let service = TowerToHyperService::new(RelayServer::new(holder.clone()));
+            let connection = tasks.server().serve_connection(TokioIo::new(near), service);
             tasks.spawn(async move { drop(connection.await) });
         }
     });
-    address
+    (address, received)
 }
 
 fn welcome() -> holder_message::Kind {
@@ -359,6 +418,103 @@ async fn notices_that_make_no_sense_close_the_link_and_are_logged_once() {
         assert_eq!(log.count(&["WARN", reason]), 1);
         assert_eq!(log.count(&["forged line"]), log.count(&["linked to a node"]), "lines are made up");
     }
+}
+
+#[tokio::test]
+async fn a_large_message_of_many_ticks_closes_the_link() {
+    let tick = proto::Notice { kind: Some(notice::Kind::Tick(proto::Tick::default())) };
+    let many = holder_message::Kind::Notices(proto::Notices { notices: vec![tick; 256 * 1024] });
+    let mut edge = Node::start(plan("edge")).await;
+    edge.finds(&[holder_that_says(vec![welcome(), many]).await]);
+    edge.link().await;
+    edge.closed().await;
+    edge.has_closed("protocol", 1).await;
+}
+
+#[tokio::test]
+async fn a_member_of_no_incarnation_closes_the_link() {
+    let member = proto::Member { node: "other".to_owned(), incarnation: 0, address: "127.0.0.1:1".to_owned() };
+    let members = holder_message::Kind::Members(proto::Members { members: vec![member] });
+    let mut edge = Node::start(plan("edge")).await;
+    edge.finds(&[holder_that_says(vec![welcome(), members]).await]);
+    edge.link().await;
+    edge.closed().await;
+    edge.has_closed("protocol", 1).await;
+}
+
+/// What one tells of a hundred does not silence another, nor keep those of whom that tells from being called.
+#[tokio::test]
+async fn one_that_tells_of_very_many_addresses_displaces_nobody_else() {
+    let (log, _logging) = Log::start();
+    let told = |node: String, address: String| proto::Member { node, incarnation: 1, address };
+    let teller = |name: &str, members| {
+        let sender = proto::Member { node: name.to_owned(), incarnation: 1, address: String::new() };
+        let (cluster, version, members) = ("test".to_owned(), "1".to_owned(), Some(proto::Members { members }));
+        holder_message::Kind::Welcome(proto::Welcome { sender: Some(sender), cluster, version, members })
+    };
+    // Port 1 of all loopback addresses refuses.
+    let many =
+        (0..1_024).map(|number| told(format!("n{number}"), format!("127.1.{}.{}:1", number / 256, number % 256)));
+    let one = told("z".to_owned(), "127.9.9.9:1".to_owned());
+    let (loud, quiet) = (
+        holder_that_says(vec![teller("loud", many.collect())]).await,
+        holder_that_says(vec![teller("quiet", vec![one])]).await,
+    );
+    let mut edge = Node::start(plan("edge")).await;
+    edge.finds(&[loud, quiet]);
+    edge.is_linked_to(&["loud", "quiet"]).await;
+    log.says(&["WARN", "no node answers", "node=z", "127.9.9.9:1"]).await;
+    log.says(&["WARN", "no node answers", "127.1."]).await;
+    assert_eq!(log.count(&["WARN", "no node answers"]), 2);
+}
+
+#[tokio::test]
+async fn a_connection_that_has_not_greeted_does_not_delay_a_stop() {
+    let (log, _logging) = Log::start();
+    let holder = Node::start(plan("holder")).await;
+    let _raw = TcpStream::connect(holder.address).await.unwrap();
+    // By then it was taken in.
+    let mut edge = Edge::to(&holder).await;
+    edge.greets().await;
+    holder.lifecycle.stop();
+    let since = Instant::now();
+    assert!(holder.lifecycle.ended(PATIENCE).await);
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    assert_eq!(log.count(&["no greeting"]), 0);
+}
+
+/// Who bears a node's name without being it cannot keep it out with links of its own.
+#[tokio::test]
+async fn of_too_many_links_of_one_node_the_oldest_ends() {
+    let holder = Node::start(plan("holder")).await;
+    let mut oldest = Edge::to(&holder).await;
+    oldest.greets().await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        let mut edge = Edge::to(&holder).await;
+        edge.greets().await;
+        others.push(edge);
+    }
+    oldest.is_closed().await;
+    holder.has_closed("lost", 1).await;
+}
+
+#[tokio::test]
+async fn an_edge_that_is_too_slow_is_told_so() {
+    let holder = Node::start(plan("holder")).await;
+    let mut edge = Node::start(plan("edge")).await;
+    edge.finds(&[holder.address]);
+    let link = edge.link().await;
+    edge.takes(&link, 1, "timeline:public").await;
+    let large = "x".repeat(1024 * 1024);
+    // More than fits into the mailbox, which nobody reads, and the outlet.
+    for _ in 0..200 {
+        holder.bus.publish("timeline:public", &large);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    holder.has_closed("too_slow", 1).await;
+    edge.closed().await;
+    edge.has_closed("too_slow", 1).await;
 }
 
 #[tokio::test]
