@@ -2,15 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use futures_util::{Stream, stream::poll_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use ring::hmac::Tag;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
+use tonic::{Code, Status, Streaming};
 
 use super::{
     super::{
@@ -19,14 +17,15 @@ use super::{
         message::Notice,
     },
     asked::{AllAsked, Asked},
-    credential::{CHALLENGE_HEADER, Challenges, Credential, PROOF_HEADER},
+    credential::Credential,
+    gate::{Call, Gate, Said, strange},
     greeting::{self, Introduction, Refusal},
     mistrust,
     neighbours::{Neighbours, Seat},
     newcomers::{Complaints, Newcomers},
     proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
     tls::Tls,
-    transport::{Attentive, Heard, Listener, Tasks, Wire},
+    transport::{Allowance, Attentive, Heard, Listener, Tasks, Wire},
     wire::{self, Malformed},
 };
 use crate::{
@@ -36,6 +35,9 @@ use crate::{
 
 /// How long a node that connects may take until it has greeted.
 const GREETING_WITHIN: Duration = Duration::from_secs(5);
+
+/// Bytes that are read until then: of TLS, HTTP/2 and the greeting.
+const BEFORE_GREETING: usize = 256 * 1024;
 
 /// How long the last words may take to get through.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -49,8 +51,6 @@ const BATCH: usize = 64 * 1024;
 /// What is said of who does not know the secret.
 const STRANGER: &str = "it does not know the secret, or is of another cluster (CLUSTER_SECRET, CLUSTER_NAME)";
 
-type Said = Result<proto::HolderMessage, Status>;
-
 /// What is needed to serve links.
 pub(super) struct Host {
     pub neighbours: Arc<Neighbours>,
@@ -63,14 +63,6 @@ pub(super) struct Host {
     pub newcomers: Newcomers,
     /// What the edges of all other nodes ask for.
     pub asked: Arc<AllAsked>,
-}
-
-/// One call as it came in.
-struct Call {
-    edge: Streaming<proto::EdgeMessage>,
-    out: mpsc::Sender<Said>,
-    /// To be answered by the greeting.
-    challenges: Option<Challenges>,
 }
 
 /// Why a link is not to go on.
@@ -110,9 +102,11 @@ impl Host {
     async fn connection(&self, wire: Box<dyn Wire>, peer: IpAddr) {
         let newcomer = self.newcomers.enter(peer);
         let (tasks, heard, stop) = (Tasks::new(), Heard::now(), CancellationToken::new());
+        let allowance = Allowance::new(BEFORE_GREETING);
         let (over, ended) = oneshot::channel();
         let greeted = async {
-            let mut call = self.call(wire, peer, &tasks, (heard.clone(), over)).await?;
+            let mut call =
+                self.call(Attentive::new(wire, heard.clone()).within(&allowance), peer, &tasks, over).await?;
             let introduction = self.greeting(&mut call, peer).await;
             Some((call, introduction))
         };
@@ -129,6 +123,7 @@ impl Host {
             Err(_) => return self.complain(peer, "no greeting within 5 seconds"),
         };
         drop(newcomer);
+        allowance.lift();
         let seated = match introduction {
             Ok(introduction) => self.seat(introduction, heard, stop.clone()),
             Err(End(LinkEnd::Refused, problem)) => {
@@ -211,14 +206,7 @@ impl Host {
     }
 
     /// The call for which the connection was made. The tasks end with the connection.
-    async fn call(
-        &self,
-        wire: Box<dyn Wire>,
-        peer: IpAddr,
-        tasks: &Tasks,
-        (heard, over): (Heard, oneshot::Sender<()>),
-    ) -> Option<Call> {
-        let wire = Attentive::new(wire, heard);
+    async fn call(&self, wire: Attentive, peer: IpAddr, tasks: &Tasks, over: oneshot::Sender<()>) -> Option<Call> {
         let wire: Box<dyn Wire> = match &self.tls {
             None => Box::new(wire),
             Some(tls) => match tls.accept(wire).await {
@@ -319,11 +307,6 @@ impl Host {
     }
 }
 
-/// What who does not know the secret is told: the same, whatever it said.
-fn strange() -> Status {
-    Status::unauthenticated("no valid credential")
-}
-
 fn too_slow() -> End {
     End(LinkEnd::TooSlow, "it does not take events as fast as they come".to_owned())
 }
@@ -377,46 +360,4 @@ async fn last_words(call: Call, ended: oneshot::Receiver<()>) {
     let _ = timeout(LAST_WORDS, ended).await;
     // A stream that is dropped before would be reset.
     drop(edge);
-}
-
-/// Where calls of one connection come in.
-struct Gate {
-    credential: Option<Arc<Credential>>,
-    calls: mpsc::Sender<Call>,
-    refused: mpsc::Sender<()>,
-}
-
-impl Gate {
-    /// The answer to the challenge of an edge, if there is a secret; an error if there is no challenge then.
-    fn answer(&self, request: &Request<Streaming<proto::EdgeMessage>>) -> Result<Option<(Challenges, Tag)>, Status> {
-        let Some(credential) = &self.credential else { return Ok(None) };
-        let challenge = request.metadata().get_bin(CHALLENGE_HEADER).and_then(|value| value.to_bytes().ok());
-        challenge.and_then(|challenge| credential.answer(&challenge)).map(Some).ok_or_else(strange)
-    }
-}
-
-#[tonic::async_trait]
-impl relay_server::Relay for Gate {
-    type LinkStream = std::pin::Pin<Box<dyn Stream<Item = Said> + Send>>;
-
-    async fn link(
-        &self,
-        request: Request<Streaming<proto::EdgeMessage>>,
-    ) -> Result<Response<Self::LinkStream>, Status> {
-        let answer = self.answer(&request).inspect_err(|_| {
-            let _ = self.refused.try_send(());
-        })?;
-        let (out, mut messages) = mpsc::channel(1);
-        let challenges = answer.as_ref().map(|(challenges, _)| *challenges);
-        let call = Call { edge: request.into_inner(), out, challenges };
-        self.calls.try_send(call).map_err(|_| Status::resource_exhausted("one call for each connection"))?;
-        let said: Self::LinkStream = Box::pin(poll_fn(move |cx| messages.poll_recv(cx)));
-        let mut response = Response::new(said);
-        if let Some((challenges, proof)) = answer {
-            let headers = response.metadata_mut();
-            headers.insert_bin(CHALLENGE_HEADER, MetadataValue::from_bytes(challenges.of_holder()));
-            headers.insert_bin(PROOF_HEADER, MetadataValue::from_bytes(proof.as_ref()));
-        }
-        Ok(response)
-    }
 }

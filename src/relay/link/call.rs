@@ -7,12 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task,
     time::Duration,
 };
 
 use futures_util::stream::poll_fn;
-use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use prost::{Message, bytes::Bytes};
@@ -20,7 +18,6 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Code, Request, Status, Streaming,
-    body::Body,
     metadata::{MetadataMap, MetadataValue},
 };
 
@@ -36,7 +33,7 @@ use super::{
     neighbours::{Clash, Neighbours, Seat},
     proto::{self, edge_message, holder_message, relay_client::RelayClient},
     tls::Tls,
-    transport::{Attentive, Connector, Heard, Tasks, Wire},
+    transport::{Attentive, Connector, Heard, Requests, Tasks, Wire},
     wire::{self, Malformed},
 };
 use crate::{
@@ -392,23 +389,6 @@ fn describe(status: &Status) -> String {
         source = error.source();
     }
     text
-}
-
-/// The connection, as the generated code wants to have it.
-pub(super) struct Requests(pub SendRequest<Body>);
-
-impl tower_service::Service<hyper::Request<Body>> for Requests {
-    type Response = hyper::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::call::{Answered, Caller, Failure};
+use super::{
+    call::{Answered, Caller, Failure},
+    neighbours::Neighbours,
+};
 use crate::{
     cluster::{Found, NodeId, PeerAddress, Resolve},
     lifecycle::jittered,
@@ -177,12 +180,13 @@ impl Dialler {
 
     fn trouble(&self, target: &Target, blame: &Blame) -> Trouble<'_> {
         let target = target.to_string();
-        let (key, said) = match blame {
-            Blame::Address => (target.clone(), &self.said),
-            Blame::Teller(None) => (String::new(), &self.said_of_told),
-            Blame::Teller(Some(node)) => (node.to_string(), &self.said_of_told),
+        let (key, said, teller) = match blame {
+            Blame::Address => (target.clone(), &self.said, None),
+            Blame::Teller(None) => (String::new(), &self.said_of_told, None),
+            Blame::Teller(Some(node)) => (node.to_string(), &self.said_of_told, Some(node.clone())),
         };
-        Trouble { target, key, since: None, pause: FIRST_PAUSE, said }
+        let neighbours = &self.caller.neighbours;
+        Trouble { target, key, teller, neighbours, since: None, pause: FIRST_PAUSE, said }
     }
 
     async fn dial(&self, target: &Target, attempt: usize) -> Result<Answered, Failure> {
@@ -260,6 +264,9 @@ struct Trouble<'a> {
     target: String,
     /// Under which it is remembered what was said.
     key: String,
+    /// Who told of it, of many perhaps.
+    teller: Option<NodeId>,
+    neighbours: &'a Neighbours,
     since: Option<Instant>,
     pause: Duration,
     said: &'a Mutex<Reminder>,
@@ -318,8 +325,12 @@ impl Trouble<'_> {
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() >= PATIENCE && self.is_due() {
             let node = expected.map(tracing::field::display);
+            let told = self.teller.as_ref().map(|teller| self.neighbours.told_by(teller));
+            let teller = self.teller.as_ref().map(tracing::field::display);
             tracing::warn!(
                 node,
+                teller,
+                told,
                 target = self.target,
                 problem,
                 "no node answers; trying again, and saying so once a minute"

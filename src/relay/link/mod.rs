@@ -14,6 +14,7 @@ mod call;
 mod codec;
 mod credential;
 mod dial;
+mod gate;
 mod greeting;
 mod mistrust;
 mod neighbours;

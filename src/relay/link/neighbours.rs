@@ -252,6 +252,15 @@ impl Neighbours {
         all
     }
 
+    /// How many nodes to which there is no link this one tells of.
+    pub(super) fn told_by(&self, teller: &NodeId) -> usize {
+        let state = self.state.lock();
+        let linked = state.linked();
+        let of_teller =
+            state.outgoing.values().filter(|(link, _)| link.member.node == *teller).flat_map(|(_, told)| told);
+        of_teller.filter(|member| !linked.contains(&member.node)).count()
+    }
+
     /// Which node others say is at an address, or it says so itself, if there is no link to it.
     pub(super) fn expected_at(&self, address: &PeerAddress) -> Option<NodeId> {
         let state = self.state.lock();

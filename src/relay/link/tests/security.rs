@@ -16,7 +16,8 @@ use super::{
         proto::{self, edge_message},
         transport::{Attentive, Heard},
     },
-    hostile::{Edge, greeting, holder_that_proves},
+    hostile::{Edge, greeting},
+    strange_holders::holder_that_proves,
     support::{Log, Node, Plan, plan},
 };
 use crate::cluster::TlsFiles;
@@ -46,6 +47,7 @@ async fn a_node_with_another_secret_or_none_gets_no_link_and_is_told_the_variabl
         let a = Node::start(other).await;
         a.finds(&[b.address]);
         log.says(&["WARN", "no link to a node", "CLUSTER_SECRET"]).await;
+        log.says(&["WARN", "CLUSTER_BIND is of no use", "CLUSTER_SECRET"]).await;
         assert!(a.linked.borrow().is_empty() && b.linked.borrow().is_empty());
         assert_eq!(log.count(&["correct-horse"]), 0);
     }
