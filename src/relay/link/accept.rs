@@ -160,7 +160,8 @@ impl Host {
     async fn greeting(&self, call: &mut Call, peer: IpAddr) -> Result<Introduction, End> {
         loop {
             let message = call.edge.message().await;
-            if matches!(message, Ok(None)) && call.challenges.is_some() {
+            let is_another = call.challenges.is_some_and(|challenges| !challenges.are_of_one_process());
+            if matches!(message, Ok(None)) && is_another {
                 // An edge that does not believe this node says so by saying nothing.
                 return Err(End(LinkEnd::Refused, STRANGER.to_owned()));
             }

@@ -47,6 +47,11 @@ pub(super) struct Challenges {
 }
 
 impl Challenges {
+    /// Whether the edge is that of the same process.
+    pub(super) fn are_of_one_process(&self) -> bool {
+        self.edge[..OF_PROCESS] == self.holder[..OF_PROCESS]
+    }
+
     pub(super) fn of_holder(&self) -> &Challenge {
         &self.holder
     }
@@ -80,8 +85,7 @@ impl Credential {
     /// The holder's part: what it says to the challenge of an edge, if that is one.
     pub(super) fn answer(&self, edge: &[u8]) -> Option<(Challenges, Tag)> {
         let challenges = Challenges { edge: edge.try_into().ok()?, holder: self.challenge() };
-        let is_own = challenges.edge.starts_with(&self.process);
-        let role = if is_own { Role::SameProcess } else { Role::Holder };
+        let role = if challenges.are_of_one_process() { Role::SameProcess } else { Role::Holder };
         Some((challenges, hmac::sign(&self.key, &self.text(role, &challenges))))
     }
 

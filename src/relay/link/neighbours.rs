@@ -217,35 +217,22 @@ impl Neighbours {
         state.greeted.retain(|_, until| *until > now);
         let linked = state.linked();
         let wanted = |member: &&Member| member.node != self.own.node && !linked.contains(&member.node);
-        let of = |teller: Option<&NodeId>, address: &PeerAddress| Hearsay {
-            address: address.clone(),
-            teller: teller.cloned(),
+        let tells = |member: &Member, teller: Option<&NodeId>| {
+            Some(Hearsay { address: member.address.clone()?, teller: teller.cloned() })
         };
         let greeters = state.incoming.values().map(|link| &link.member).filter(wanted);
-        let first = greeters.filter_map(|member| member.address.as_ref()).chain(state.remembered.keys());
-        let mut all: Vec<Hearsay> = first.map(|address| of(None, address)).collect();
-        let mut tellers: Vec<_> = state
-            .outgoing
-            .values()
-            .map(|(link, told)| {
-                (&link.member.node, told.iter().filter(wanted).filter_map(|member| member.address.as_ref()))
-            })
-            .collect();
-        while !tellers.is_empty() {
-            tellers.retain_mut(|(teller, addresses)| {
-                let next = addresses.next();
-                all.extend(next.map(|address| of(Some(*teller), address)));
+        let mut all: Vec<Hearsay> = greeters.filter_map(|member| tells(member, None)).collect();
+        all.extend(state.remembered.keys().map(|address| Hearsay { address: address.clone(), teller: None }));
+        let of_each = state.outgoing.values().map(|(link, told)| (&link.member.node, told.iter().filter(wanted)));
+        let mut of_each: Vec<_> = of_each.collect();
+        while !of_each.is_empty() {
+            of_each.retain_mut(|(teller, members)| {
+                let next = members.next();
+                all.extend(next.and_then(|member| tells(member, Some(teller))));
                 next.is_some()
             });
         }
-        all.extend(
-            state
-                .greeted
-                .keys()
-                .filter(wanted)
-                .filter_map(|member| member.address.as_ref())
-                .map(|address| of(None, address)),
-        );
+        all.extend(state.greeted.keys().filter(wanted).filter_map(|member| tells(member, None)));
         let mut seen = HashSet::new();
         all.retain(|one| seen.insert(one.address.clone()));
         all.truncate(MOST_MEMBERS);

@@ -367,3 +367,13 @@ async fn an_edge_that_is_too_slow_is_told_so() {
     edge.closed().await;
     edge.has_closed("too_slow", 1).await;
 }
+
+#[tokio::test]
+async fn a_holder_learns_of_others_from_a_greeting() {
+    let (mut holder, other) = (Node::start(plan("holder")).await, Node::start(plan("other")).await);
+    let edge = Edge::to(&holder).await;
+    let member = proto::Member { node: "other".to_owned(), incarnation: 1_000, address: other.address.to_string() };
+    let members = Some(proto::Members { members: vec![member] });
+    edge.says(edge_message::Kind::Greeting(proto::Greeting { members, ..greeting() })).await;
+    holder.is_linked_to(&["other"]).await;
+}

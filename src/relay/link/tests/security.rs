@@ -41,9 +41,9 @@ async fn nodes_that_know_the_secret_are_linked() {
 
 #[tokio::test]
 async fn a_node_with_another_secret_or_none_gets_no_link_and_is_told_the_variable() {
-    let b = Node::start(with_secret("b", "correct-horse-battery")).await;
     for other in [with_secret("a", "correct-horse-batterz"), plan("a")] {
         let (log, _logging) = Log::start();
+        let b = Node::start(with_secret("b", "correct-horse-battery")).await;
         let a = Node::start(other).await;
         a.finds(&[b.address]);
         log.says(&["WARN", "no link to a node", "CLUSTER_SECRET"]).await;
@@ -108,6 +108,7 @@ async fn a_node_with_a_secret_leaves_its_own_address_alone() {
     a.finds(&[a.address, b.address]);
     a.is_linked_to(&["b"]).await;
     log.says(&["the address of this node itself"]).await;
+    assert_eq!(log.count(&["WARN"]), 0);
 }
 
 #[tokio::test]
