@@ -9,6 +9,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let descriptors = protox::compile([PROTO], ["proto"])?;
     tonic_prost_build::configure()
         .bytes(".")
+        .codec_path("crate::relay::link::codec::BoundedCodec")
         .build_transport(false)
         .emit_rerun_if_changed(false)
         .compile_fds(descriptors)?;

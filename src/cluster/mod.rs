@@ -6,8 +6,6 @@ mod ring;
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
-use subtle::ConstantTimeEq;
-
 pub use discovery::{Found, Resolve, discover, system_resolver};
 pub use node::{Incarnation, InvalidAddress, InvalidNodeId, NodeId, PeerAddress};
 pub use ring::{Holders, Ring};
@@ -90,7 +88,7 @@ impl fmt::Debug for ClusterName {
     }
 }
 
-/// What all nodes of a cluster know and nobody else: visible ASCII characters, so that it fits in a header.
+/// What all nodes of a cluster know and nobody else: visible ASCII characters, so that it can be written anywhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Arc<str>);
 
@@ -103,7 +101,7 @@ pub enum InvalidSecret {
     /// It is not a secret that was made by a program.
     #[error("only visible ASCII characters without spaces are allowed; `openssl rand -hex 32` makes a good one")]
     Characters,
-    /// It would not fit in a header.
+    /// It is no secret that somebody made.
     #[error("at most {} characters are allowed", Secret::MAX_LENGTH)]
     Long,
 }
@@ -115,14 +113,9 @@ impl Secret {
     /// More characters make nothing safer.
     pub const MAX_LENGTH: usize = 1_024;
 
-    /// The secret itself, to be sent to a peer and nowhere else.
+    /// The secret itself, to make proofs with, and to be sent nowhere.
     pub fn expose(&self) -> &str {
         &self.0
-    }
-
-    /// Whether this is the secret, in a time that does not tell how much of it was right.
-    pub fn is(&self, given: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(given).into()
     }
 }
 
@@ -161,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_long_enough_and_fits_in_a_header() {
+    fn a_secret_is_long_enough_and_can_be_written() {
         assert_eq!("x".repeat(16).parse::<Secret>().unwrap().expose(), "x".repeat(16));
         assert!("x".repeat(1_024).parse::<Secret>().is_ok());
         for (text, problem) in [
@@ -173,15 +166,6 @@ mod tests {
             (format!("{}\n", "x".repeat(16)), InvalidSecret::Characters),
         ] {
             assert_eq!(text.parse::<Secret>(), Err(problem), "{text:?}");
-        }
-    }
-
-    #[test]
-    fn only_the_whole_secret_is_the_secret() {
-        let secret: Secret = "correct-horse-battery".parse().unwrap();
-        assert!(secret.is(b"correct-horse-battery"));
-        for other in ["", "correct-horse-batter", "correct-horse-battery2", "Correct-horse-battery", "\0"] {
-            assert!(!secret.is(other.as_bytes()), "{other}");
         }
     }
 

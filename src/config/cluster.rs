@@ -2,6 +2,8 @@
 
 use std::{num::ParseIntError, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
+use rustls::pki_types::ServerName;
+
 use super::{ConfigError, Environment, number};
 use crate::{
     cluster::{ClusterConfig, ClusterName, NodeId, PeerAddress, Secret, TlsFiles},
@@ -26,9 +28,15 @@ pub(super) fn read(environment: &Environment) -> Result<Option<ClusterConfig>, C
         );
         return Err(ConfigError::new("CLUSTER_BIND", problem));
     }
+    let peers = peers(environment)?;
+    if tls.is_some() && !peers.iter().any(may_be_certified) {
+        let problem = "with certificates, at least one host or address is needed for which those of nodes are valid; this node's \
+                       own will do";
+        return Err(ConfigError::new("CLUSTER_PEERS", problem));
+    }
     let megabytes = within(environment, "CLUSTER_LOG_MEGABYTES", 256, MEGABYTES)?;
     Ok(Some(ClusterConfig {
-        peers: peers(environment)?,
+        peers,
         advertise: advertise(environment, &bind)?,
         node: node(environment)?,
         name: parsed::<ClusterName>(environment, "CLUSTER_NAME")?.unwrap_or_default(),
@@ -72,6 +80,11 @@ fn peers(environment: &Environment) -> Result<Vec<PeerAddress>, ConfigError> {
         }
     }
     Ok(peers)
+}
+
+/// Whether there can be a certificate for it.
+fn may_be_certified(peer: &PeerAddress) -> bool {
+    ServerName::try_from(peer.host().trim_end_matches('.')).is_ok()
 }
 
 fn advertise(environment: &Environment, bind: &PeerAddress) -> Result<Option<PeerAddress>, ConfigError> {

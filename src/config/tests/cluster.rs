@@ -77,7 +77,7 @@ fn everything_can_be_set() {
     assert_eq!(peers, ["nodes:4500", "192.0.2.1:4501", "[2001:db8::1]:4502"]);
     assert_eq!(config.advertise.unwrap().to_string(), "node-1.example:4510");
     assert_eq!((config.node.as_str(), config.name.as_str()), ("node-1", "Mastodon_2"));
-    assert!(config.secret.unwrap().is(SECRET.as_bytes()));
+    assert!(config.secret.unwrap().expose() == SECRET);
     let files = ["/tls/tls.crt", "/tls/tls.key", "/tls/ca.crt"].map(PathBuf::from);
     let [certificate, key, authorities] = files;
     assert_eq!(config.tls, Some(TlsFiles { certificate, key, authorities }));
@@ -195,7 +195,8 @@ fn beyond_loopback_a_secret_or_tls_is_needed() {
         let error = error(&[("CLUSTER_BIND", bind)]);
         assert!(error.starts_with(&format!("CLUSTER_BIND: {bind} can be reached by others")), "{error}");
         assert!(error.contains("CLUSTER_SECRET") && error.contains("CLUSTER_TLS_CERT"), "{error}");
-        let tls = [("CLUSTER_TLS_CERT", "a"), ("CLUSTER_TLS_KEY", "b"), ("CLUSTER_TLS_CA", "c")];
+        let tls =
+            [("CLUSTER_PEERS", "node:1"), ("CLUSTER_TLS_CERT", "a"), ("CLUSTER_TLS_KEY", "b"), ("CLUSTER_TLS_CA", "c")];
         assert!(read(&[&[("CLUSTER_BIND", bind)], &tls[..]].concat()).is_some());
         assert!(read(&[("CLUSTER_BIND", bind), ("CLUSTER_SECRET", SECRET)]).is_some());
     }
@@ -225,6 +226,19 @@ fn one_file_of_tls_without_the_others_is_an_error_that_names_the_missing_one() {
         local_error(&[("CLUSTER_TLS_CERT", "/file")]),
         "CLUSTER_TLS_KEY: is missing, and CLUSTER_TLS_CERT needs it"
     );
+}
+
+#[test]
+fn certificates_without_a_peer_for_which_one_could_be_valid_are_an_error() {
+    let tls = [("CLUSTER_TLS_CERT", "a"), ("CLUSTER_TLS_KEY", "b"), ("CLUSTER_TLS_CA", "c")];
+    for peers in ["", " , ", "no-.name-:4500"] {
+        let error = local_error(&[&[("CLUSTER_PEERS", peers)], &tls[..]].concat());
+        assert!(error.starts_with("CLUSTER_PEERS: with certificates"), "{error}");
+    }
+    for peers in ["nodes:4500", "192.0.2.1:4500", "[::1]:4500", "no-.name-:1,my_service.:4500"] {
+        let config = local(&[&[("CLUSTER_PEERS", peers)], &tls[..]].concat());
+        assert!(config.tls.is_some());
+    }
 }
 
 #[test]

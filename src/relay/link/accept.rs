@@ -2,15 +2,13 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use futures_util::{Stream, stream::poll_fn};
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
-use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, Streaming, metadata::MetadataValue};
+use tonic::{Code, Status, Streaming};
 
 use super::{
     super::{
@@ -18,24 +16,28 @@ use super::{
         holding::{Holding, Lane},
         message::Notice,
     },
-    asked::Asked,
+    asked::{AllAsked, Asked},
+    credential::Credential,
+    gate::{Call, Gate, Said, strange},
     greeting::{self, Introduction, Refusal},
     mistrust,
     neighbours::{Neighbours, Seat},
-    newcomers::Newcomers,
+    newcomers::{Complaints, Newcomers},
     proto::{self, edge_message, holder_message, refusal::Reason, relay_server},
     tls::Tls,
-    transport::{Attentive, Heard, Listener, Tasks, Wire},
+    transport::{Allowance, Attentive, Heard, Listener, Tasks, Wire},
     wire::{self, Malformed},
 };
 use crate::{
-    cluster::Secret,
     lifecycle::Lifecycle,
     telemetry::{Metrics, Reminder, relay::LinkEnd},
 };
 
 /// How long a node that connects may take until it has greeted.
 const GREETING_WITHIN: Duration = Duration::from_secs(5);
+
+/// Bytes that are read until then: of TLS, HTTP/2 and the greeting.
+const BEFORE_GREETING: usize = 256 * 1024;
 
 /// How long the last words may take to get through.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -46,24 +48,21 @@ const LARGEST_MESSAGE: usize = 4 * 1024 * 1024;
 /// Bytes of notices that go into one message, unless there is one that is larger.
 const BATCH: usize = 64 * 1024;
 
-type Said = Result<proto::HolderMessage, Status>;
+/// What is said of who does not know the secret.
+const STRANGER: &str = "it does not know the secret, or is of another cluster (CLUSTER_SECRET, CLUSTER_NAME)";
 
 /// What is needed to serve links.
 pub(super) struct Host {
     pub neighbours: Arc<Neighbours>,
     pub holding: Arc<Holding>,
     pub tls: Option<Arc<Tls>>,
-    pub secret: Option<Secret>,
+    pub credential: Option<Arc<Credential>>,
     pub metrics: Arc<Metrics>,
     pub lifecycle: Lifecycle,
-    pub complaints: Mutex<Reminder>,
+    pub complaints: Complaints,
     pub newcomers: Newcomers,
-}
-
-/// One call as it came in.
-struct Call {
-    edge: Streaming<proto::EdgeMessage>,
-    out: mpsc::Sender<Said>,
+    /// What the edges of all other nodes ask for.
+    pub asked: Arc<AllAsked>,
 }
 
 /// Why a link is not to go on.
@@ -78,6 +77,7 @@ impl From<Malformed> for End {
 impl Host {
     /// Serves links until the server stops.
     pub(super) async fn serve(self: Arc<Self>, listener: Listener) {
+        let mut reminder = Reminder::default();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -90,7 +90,7 @@ impl Host {
                 }
                 Err(error) => {
                     // Out of file descriptors, most likely.
-                    if self.complaints.lock().is_due("accept") {
+                    if reminder.is_due(&error.kind().to_string()) {
                         tracing::error!(%error, "cannot accept connections of other nodes; trying again");
                     }
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -102,10 +102,12 @@ impl Host {
     async fn connection(&self, wire: Box<dyn Wire>, peer: IpAddr) {
         let newcomer = self.newcomers.enter(peer);
         let (tasks, heard, stop) = (Tasks::new(), Heard::now(), CancellationToken::new());
+        let allowance = Allowance::new(BEFORE_GREETING);
         let (over, ended) = oneshot::channel();
         let greeted = async {
-            let mut call = self.call(wire, peer, &tasks, (heard.clone(), over)).await?;
-            let introduction = greeting(&mut call.edge, peer).await;
+            let mut call =
+                self.call(Attentive::new(wire, heard.clone()).within(&allowance), peer, &tasks, over).await?;
+            let introduction = self.greeting(&mut call, peer).await;
             Some((call, introduction))
         };
         let greeted = tokio::select! {
@@ -113,6 +115,7 @@ impl Host {
             () = newcomer.lost() => {
                 return self.complain(peer, "too many connections that have not yet greeted, most of them from there");
             }
+            () = self.lifecycle.stopping() => return,
         };
         let (call, introduction) = match greeted {
             Ok(Some(greeted)) => greeted,
@@ -120,8 +123,14 @@ impl Host {
             Err(_) => return self.complain(peer, "no greeting within 5 seconds"),
         };
         drop(newcomer);
+        allowance.lift();
         let seated = match introduction {
             Ok(introduction) => self.seat(introduction, heard, stop.clone()),
+            Err(End(LinkEnd::Refused, problem)) => {
+                self.complain(peer, &problem);
+                let _ = call.out.send(Err(strange())).await;
+                return last_words(call, ended).await;
+            }
             Err(End(LinkEnd::Protocol, problem)) => {
                 self.complain(peer, &problem);
                 let _ = call.out.send(Err(Status::invalid_argument(problem))).await;
@@ -147,6 +156,38 @@ impl Host {
         }
     }
 
+    /// Reads the first message. Nothing in it counts without the proof.
+    async fn greeting(&self, call: &mut Call, peer: IpAddr) -> Result<Introduction, End> {
+        loop {
+            let message = call.edge.message().await;
+            let is_another = call.challenges.is_some_and(|challenges| !challenges.are_of_one_process());
+            if matches!(message, Ok(None)) && is_another {
+                // An edge that does not believe this node says so by saying nothing.
+                return Err(End(LinkEnd::Refused, STRANGER.to_owned()));
+            }
+            match read(message)? {
+                Some(edge_message::Kind::Greeting(greeting)) => {
+                    if !self.is_proven(call, &greeting.proof) {
+                        return Err(End(LinkEnd::Refused, STRANGER.to_owned()));
+                    }
+                    return Ok(greeting::read_greeting(greeting, peer)?);
+                }
+                Some(edge_message::Kind::Orders(_)) => {
+                    return Err(Malformed::new("orders", "before the greeting").into());
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn is_proven(&self, call: &Call, proof: &[u8]) -> bool {
+        match (&self.credential, &call.challenges) {
+            (Some(credential), Some(challenges)) => credential.is_proven(challenges, proof),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
     fn seat(
         &self,
         introduction: Introduction,
@@ -160,20 +201,13 @@ impl Host {
     }
 
     fn complain(&self, peer: IpAddr, problem: &str) {
-        if self.complaints.lock().is_due(&format!("{peer} {problem}")) {
+        if self.complaints.is_due(peer, problem) {
             tracing::warn!(%peer, problem, "a connection to CLUSTER_BIND is of no use; not said again for a minute");
         }
     }
 
     /// The call for which the connection was made. The tasks end with the connection.
-    async fn call(
-        &self,
-        wire: Box<dyn Wire>,
-        peer: IpAddr,
-        tasks: &Tasks,
-        (heard, over): (Heard, oneshot::Sender<()>),
-    ) -> Option<Call> {
-        let wire = Attentive::new(wire, heard);
+    async fn call(&self, wire: Attentive, peer: IpAddr, tasks: &Tasks, over: oneshot::Sender<()>) -> Option<Call> {
         let wire: Box<dyn Wire> = match &self.tls {
             None => Box::new(wire),
             Some(tls) => match tls.accept(wire).await {
@@ -186,7 +220,7 @@ impl Host {
         };
         let (calls, mut called) = mpsc::channel(1);
         let (refused, mut refusals) = mpsc::channel(1);
-        let gate = Gate { secret: self.secret.clone(), calls, refused };
+        let gate = Gate { credential: self.credential.clone(), calls, refused };
         let service = relay_server::RelayServer::new(gate).max_decoding_message_size(LARGEST_MESSAGE);
         let connection = tasks.server().serve_connection(TokioIo::new(wire), TowerToHyperService::new(service));
         tasks.spawn(async move {
@@ -198,7 +232,7 @@ impl Host {
             // It ends without a call when the connection does.
             call = called.recv() => call,
             Some(()) = refusals.recv() => {
-                self.complain(peer, "it does not know the secret (CLUSTER_SECRET)");
+                self.complain(peer, STRANGER);
                 let _ = timeout(LAST_WORDS, called.recv()).await;
                 None
             }
@@ -216,7 +250,7 @@ impl Host {
             let lane = self.holding.greeted(false);
             tokio::select! {
                 end = self.notices(&lane, &call.out) => end,
-                end = orders(&lane, &mut call.edge) => end,
+                end = orders(&lane, &mut call.edge, Asked::of_many(&self.asked)) => end,
                 () = stop.cancelled() => End(LinkEnd::Lost, "another process has taken its place".to_owned()),
                 () = self.lifecycle.stopping() => End(LinkEnd::Stopping, "this node stops".to_owned()),
             }
@@ -232,8 +266,9 @@ impl Host {
         }
         let status = match reason {
             LinkEnd::Protocol => Status::invalid_argument(problem),
-            // It would wait behind what is not read.
-            LinkEnd::TooSlow | LinkEnd::Lost | LinkEnd::Refused => return None,
+            // It waits behind what is not yet read, and is heard if that is in time.
+            LinkEnd::TooSlow => Status::resource_exhausted(problem),
+            LinkEnd::Lost | LinkEnd::Refused => return None,
             LinkEnd::Stopping => Status::aborted(problem),
         };
         let _ = timeout(LAST_WORDS, call.out.send(Err(status))).await;
@@ -281,23 +316,11 @@ fn events(notices: &[Notice]) -> u64 {
     notices.iter().filter(|notice| matches!(notice, Notice::Event { .. } | Notice::Replay { .. })).count() as u64
 }
 
-/// Reads the first message.
-async fn greeting(edge: &mut Streaming<proto::EdgeMessage>, peer: IpAddr) -> Result<Introduction, End> {
-    loop {
-        match said(edge).await? {
-            Some(edge_message::Kind::Greeting(greeting)) => return Ok(greeting::read_greeting(greeting, peer)?),
-            Some(edge_message::Kind::Orders(_)) => return Err(Malformed::new("orders", "before the greeting").into()),
-            None => {}
-        }
-    }
-}
-
 /// Passes on what the edge wants.
-async fn orders(lane: &Lane, edge: &mut Streaming<proto::EdgeMessage>) -> End {
-    let mut asked = Asked::default();
+async fn orders(lane: &Lane, edge: &mut Streaming<proto::EdgeMessage>, mut asked: Asked) -> End {
     let took = async {
         loop {
-            match said(edge).await? {
+            match read(edge.message().await)? {
                 Some(edge_message::Kind::Orders(orders)) => {
                     let orders = wire::read_orders(orders)?;
                     orders.iter().try_for_each(|(ask, order)| asked.note(*ask, order))?;
@@ -318,9 +341,9 @@ async fn orders(lane: &Lane, edge: &mut Streaming<proto::EdgeMessage>) -> End {
     }
 }
 
-/// The next message; `None` if it is of a kind that is not known.
-async fn said(edge: &mut Streaming<proto::EdgeMessage>) -> Result<Option<edge_message::Kind>, End> {
-    match edge.message().await {
+/// What is in a message; `None` if it is of a kind that is not known.
+fn read(message: Result<Option<proto::EdgeMessage>, Status>) -> Result<Option<edge_message::Kind>, End> {
+    match message {
         Ok(Some(message)) => Ok(message.kind),
         Ok(None) => Err(End(LinkEnd::Lost, "the other node has closed it".to_owned())),
         // What was read makes no sense, or is too large.
@@ -333,43 +356,9 @@ async fn said(edge: &mut Streaming<proto::EdgeMessage>) -> Result<Option<edge_me
 
 /// Waits until what was said last has got through and the edge has closed the connection, or it is too late for that.
 async fn last_words(call: Call, ended: oneshot::Receiver<()>) {
-    let Call { edge, out } = call;
+    let Call { edge, out, .. } = call;
     drop(out);
     let _ = timeout(LAST_WORDS, ended).await;
     // A stream that is dropped before would be reset.
     drop(edge);
-}
-
-/// Where calls of one connection come in.
-struct Gate {
-    secret: Option<Secret>,
-    calls: mpsc::Sender<Call>,
-    refused: mpsc::Sender<()>,
-}
-
-impl Gate {
-    fn lets_in(&self, request: &Request<Streaming<proto::EdgeMessage>>) -> bool {
-        let Some(secret) = &self.secret else { return true };
-        let given = request.metadata().get("authorization").map(MetadataValue::as_bytes);
-        given.and_then(|value| value.strip_prefix(b"Bearer ")).is_some_and(|given| secret.is(given))
-    }
-}
-
-#[tonic::async_trait]
-impl relay_server::Relay for Gate {
-    type LinkStream = std::pin::Pin<Box<dyn Stream<Item = Said> + Send>>;
-
-    async fn link(
-        &self,
-        request: Request<Streaming<proto::EdgeMessage>>,
-    ) -> Result<Response<Self::LinkStream>, Status> {
-        if !self.lets_in(&request) {
-            let _ = self.refused.try_send(());
-            return Err(Status::unauthenticated("no valid credential"));
-        }
-        let (out, mut messages) = mpsc::channel(1);
-        let call = Call { edge: request.into_inner(), out };
-        self.calls.try_send(call).map_err(|_| Status::resource_exhausted("one call for each connection"))?;
-        Ok(Response::new(Box::pin(poll_fn(move |cx| messages.poll_recv(cx)))))
-    }
 }

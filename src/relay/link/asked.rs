@@ -1,6 +1,8 @@
 //! What an edge asks for over one link, within bounds to which both ends keep.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
+
+use parking_lot::Mutex;
 
 use super::{super::message::Order, wire::Malformed};
 use crate::domain::Channel;
@@ -17,20 +19,78 @@ const ORDINARY: usize = 64;
 /// not be able to take the place of other channels with them. Tests would spend most of their time with so many.
 const MOST_LONG_BYTES: usize = if cfg!(test) { 16_000_000 } else { ORDINARY * MOST_ASKS };
 
+/// What the links of all other nodes may ask for together: as much as two of them.
+const MOST_OF_ALL: Count = Count { asks: 2 * MOST_ASKS, long_bytes: 2 * MOST_LONG_BYTES };
+
 /// The asks that are open on one link.
 #[derive(Debug, Default)]
 pub(super) struct Asked {
     open: HashMap<u64, Channel>,
     long_bytes: usize,
+    all: Option<Arc<AllAsked>>,
+}
+
+/// The asks that are open on all links of other nodes.
+#[derive(Debug)]
+pub(super) struct AllAsked {
+    most: Count,
+    open: Mutex<Count>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Count {
+    asks: usize,
+    long_bytes: usize,
+}
+
+impl Default for AllAsked {
+    fn default() -> Self {
+        Self { most: MOST_OF_ALL, open: Mutex::default() }
+    }
+}
+
+impl AllAsked {
+    fn add(&self, long_bytes: usize) -> Result<(), Malformed> {
+        let mut open = self.open.lock();
+        let sum = Count { asks: open.asks + 1, long_bytes: open.long_bytes + long_bytes };
+        if sum.asks > self.most.asks || sum.long_bytes > self.most.long_bytes {
+            return Err(Malformed::new("order.ask", "all nodes together ask for too many channels"));
+        }
+        *open = sum;
+        Ok(())
+    }
+
+    fn remove(&self, asks: usize, long_bytes: usize) {
+        let mut open = self.open.lock();
+        open.asks -= asks;
+        open.long_bytes -= long_bytes;
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        if let Some(all) = &self.all {
+            all.remove(self.open.len(), self.long_bytes);
+        }
+    }
 }
 
 impl Asked {
+    /// Those of one link among several.
+    pub(super) fn of_many(all: &Arc<AllAsked>) -> Self {
+        Self { open: HashMap::new(), long_bytes: 0, all: Some(Arc::clone(all)) }
+    }
+
     /// Takes note of an order, unless there is no room for its channel, or the ask is about another one.
     pub(super) fn note(&mut self, ask: u64, order: &Order) -> Result<(), Malformed> {
         match order {
             Order::Release => {
                 if let Some(channel) = self.open.remove(&ask) {
-                    self.long_bytes -= long_bytes(&channel);
+                    let long_bytes = long_bytes(&channel);
+                    self.long_bytes -= long_bytes;
+                    if let Some(all) = &self.all {
+                        all.remove(1, long_bytes);
+                    }
                 }
             }
             Order::Hold(channel) | Order::Take(channel, _) => {
@@ -42,11 +102,12 @@ impl Asked {
                 if self.open.len() >= MOST_ASKS {
                     return Err(Malformed::new("order.ask", "asks for too many channels"));
                 }
-                let long_bytes = self.long_bytes + long_bytes(channel);
-                if long_bytes > MOST_LONG_BYTES {
+                let long_bytes = long_bytes(channel);
+                if self.long_bytes + long_bytes > MOST_LONG_BYTES {
                     return Err(Malformed::new("channel", "there are too many long names"));
                 }
-                self.long_bytes = long_bytes;
+                self.all.as_ref().map_or(Ok(()), |all| all.add(long_bytes))?;
+                self.long_bytes += long_bytes;
                 self.open.insert(ask, channel.clone());
             }
         }
@@ -111,6 +172,21 @@ mod tests {
         assert!(asked.note(1, &Order::Hold(channel(21))).is_err());
         assert_eq!(asked.note(1, &Order::Release), Ok(()));
         assert_eq!(asked.note(1, &Order::Hold(channel(21))), Ok(()));
+    }
+
+    #[test]
+    fn the_asks_of_all_links_are_bounded_together_until_they_are_released_or_their_link_has_ended() {
+        let all = Arc::new(AllAsked { most: Count { asks: 10, long_bytes: 1_000 }, open: Mutex::default() });
+        let (mut one, mut other) = (Asked::of_many(&all), Asked::of_many(&all));
+        assert_eq!(room(&mut one, &channel(20)), 10);
+        assert!(other.note(1, &Order::Hold(channel(20))).is_err());
+        one.note(0, &Order::Release).expect("a release is always possible");
+        assert_eq!(room(&mut other, &channel(20)), 1);
+        drop(one);
+        assert!(other.note(100, &Order::Hold(channel(900))).is_ok());
+        assert!(other.note(101, &Order::Hold(channel(200))).is_err());
+        drop(other);
+        assert_eq!(room(&mut Asked::of_many(&all), &channel(100)), 10);
     }
 
     #[test]

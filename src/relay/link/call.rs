@@ -7,18 +7,19 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task,
     time::Duration,
 };
 
 use futures_util::stream::poll_fn;
-use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
-use prost::Message;
+use prost::{Message, bytes::Bytes};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Status, Streaming, body::Body, metadata::MetadataValue};
+use tonic::{
+    Code, Request, Status, Streaming,
+    metadata::{MetadataMap, MetadataValue},
+};
 
 use super::{
     super::{
@@ -26,21 +27,25 @@ use super::{
         message::{LARGEST_EVENT, Notice, Order},
     },
     asked::Asked,
+    credential::{Answerer, CHALLENGE_HEADER, Challenge, Credential, PROOF_HEADER},
     greeting::{self, Introduction, Refusal},
     mistrust::{self, Told},
     neighbours::{Clash, Neighbours, Seat},
     proto::{self, edge_message, holder_message, relay_client::RelayClient},
     tls::Tls,
-    transport::{Attentive, Connector, Heard, Tasks, Wire},
+    transport::{Attentive, Connector, Heard, Requests, Tasks, Wire},
     wire::{self, Malformed},
 };
 use crate::{
-    cluster::{NodeId, PeerAddress, Secret},
+    cluster::{NodeId, PeerAddress},
     telemetry::{Metrics, Reminder, relay::LinkEnd},
 };
 
 /// How long it may take to connect.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
+
+/// How long a node that is not believed may take to hear so.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How long the other node may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
@@ -54,13 +59,16 @@ const BATCH_BYTES: usize = 1024 * 1024;
 /// Bytes of what a holder says at once, with what stands around an event.
 const LARGEST_MESSAGE: usize = LARGEST_EVENT + 1024;
 
+/// What is said of a node with which a secret is not shared.
+const OTHER_SECRET: &str = "the secret or the cluster is another one there (CLUSTER_SECRET, CLUSTER_NAME)";
+
 /// What is needed to open links.
 pub(super) struct Caller {
     pub neighbours: Arc<Neighbours>,
     pub door: Door,
     pub connector: Connector,
     pub tls: Option<Arc<Tls>>,
-    pub secret: Option<Secret>,
+    pub credential: Option<Arc<Credential>>,
     pub metrics: Arc<Metrics>,
     pub complaints: Mutex<Reminder>,
     /// Ends all links.
@@ -160,7 +168,7 @@ impl Caller {
     fn failure(&self, status: &Status) -> Failure {
         let problem = describe(status);
         match status.code() {
-            Code::Unauthenticated => Failure::Refused("the secret is another one there (CLUSTER_SECRET)".to_owned()),
+            Code::Unauthenticated => Failure::Refused(OTHER_SECRET.to_owned()),
             Code::Unimplemented => Failure::Refused(self.no_node()),
             // What a node says itself.
             Code::InvalidArgument | Code::Aborted | Code::ResourceExhausted => Failure::Unreachable(problem),
@@ -183,19 +191,41 @@ impl Caller {
             let _ = connection.await;
         });
         let (out, mut messages) = mpsc::channel(4);
-        let greeting = edge_message::Kind::Greeting(self.neighbours.greeting());
-        let _ = out.send(proto::EdgeMessage { kind: Some(greeting) }).await;
         let mut request = Request::new(poll_fn(move |cx| messages.poll_recv(cx)));
-        if let Some(secret) = &self.secret {
-            let bearer: MetadataValue<_> =
-                format!("Bearer {}", secret.expose()).parse().expect("a secret fits in a header");
-            request.metadata_mut().insert("authorization", bearer);
+        let challenge = self.credential.as_ref().map(|credential| credential.challenge());
+        if let Some(challenge) = challenge {
+            request.metadata_mut().insert_bin(CHALLENGE_HEADER, MetadataValue::from_bytes(&challenge));
         }
         let origin = hyper::Uri::from_static("http://node");
         let mut client =
             RelayClient::with_origin(Requests(requests), origin).max_decoding_message_size(LARGEST_MESSAGE);
         let response = client.link(request).await.map_err(|status| self.failure(&status))?;
-        Ok((out, response.into_inner()))
+        let proven = self.proof(challenge, response.metadata());
+        let mut holder = response.into_inner();
+        match proven {
+            Ok(proof) => {
+                let greeting = edge_message::Kind::Greeting(self.neighbours.greeting(proof));
+                let _ = out.send(proto::EdgeMessage { kind: Some(greeting) }).await;
+                Ok((out, holder))
+            }
+            Err(failure) => {
+                // Its operator is to be told too, if it is a node.
+                drop(out);
+                let _ = timeout(LAST_WORDS, holder.message()).await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// What the holder is to be shown, if it has shown that it knows the secret.
+    fn proof(&self, challenge: Option<Challenge>, said: &MetadataMap) -> Result<Bytes, Failure> {
+        let (Some(credential), Some(challenge)) = (&self.credential, challenge) else { return Ok(Bytes::new()) };
+        let said = |header| said.get_bin(header).and_then(|value| value.to_bytes().ok()).unwrap_or_default();
+        match credential.judge(challenge, &said(CHALLENGE_HEADER), &said(PROOF_HEADER)) {
+            Some((Answerer::Another, proof)) => Ok(Bytes::copy_from_slice(proof.as_ref())),
+            Some((Answerer::Itself, _)) => Err(Failure::Yourself),
+            None => Err(Failure::Refused(OTHER_SECRET.to_owned())),
+        }
     }
 
     /// The holder's first message.
@@ -343,6 +373,7 @@ fn is_of_certificates(error: &io::Error) -> bool {
 fn end(status: &Status) -> (LinkEnd, String) {
     let end = match status.code() {
         Code::InvalidArgument | Code::Internal | Code::OutOfRange => LinkEnd::Protocol,
+        Code::ResourceExhausted => LinkEnd::TooSlow,
         Code::Aborted => return (LinkEnd::Stopping, "the other node stops".to_owned()),
         _ => LinkEnd::Lost,
     };
@@ -358,23 +389,6 @@ fn describe(status: &Status) -> String {
         source = error.source();
     }
     text
-}
-
-/// The connection, as the generated code wants to have it.
-pub(super) struct Requests(pub SendRequest<Body>);
-
-impl tower_service::Service<hyper::Request<Body>> for Requests {
-    type Response = hyper::Response<hyper::body::Incoming>;
-    type Error = hyper::Error;
-    type Future = futures_util::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
-
-    fn poll_ready(&mut self, cx: &mut task::Context<'_>) -> task::Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
 }
 
 #[cfg(test)]

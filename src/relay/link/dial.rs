@@ -1,7 +1,7 @@
 //! Whom to call, again and again: where discovery says that there may be nodes, and where other nodes say so.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     net::SocketAddr,
     sync::Arc,
@@ -15,7 +15,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::call::{Answered, Caller, Failure};
+use super::{
+    call::{Answered, Caller, Failure},
+    neighbours::Neighbours,
+};
 use crate::{
     cluster::{Found, NodeId, PeerAddress, Resolve},
     lifecycle::jittered,
@@ -53,13 +56,24 @@ enum Target {
     Told(PeerAddress),
 }
 
+/// Whose troubles are told together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Blame {
+    /// An address that is in the configuration: its own.
+    Address,
+    /// Who told of it: one can tell of many.
+    Teller(Option<NodeId>),
+}
+
 /// Calls nodes.
 pub(super) struct Dialler {
     pub caller: Caller,
     pub found: watch::Receiver<Arc<BTreeSet<Found>>>,
     pub resolve: Resolve,
-    /// What was said of which target.
+    /// What was said of which target that discovery has found.
     pub said: Mutex<Reminder>,
+    /// What was said of those of which the same node has told.
+    pub said_of_told: Mutex<Reminder>,
 }
 
 /// One target that is called by a task.
@@ -89,13 +103,13 @@ impl Dialler {
         loop {
             let targets = dialler.targets();
             for (target, one) in &called {
-                let is_wanted = targets.contains(target);
+                let is_wanted = targets.contains_key(target);
                 one.wanted.send_if_modified(|wanted| std::mem::replace(wanted, is_wanted) != is_wanted);
             }
-            for target in targets {
+            for (target, blame) in targets {
                 called.entry(target).or_insert_with_key(|target| {
                     let (wanted, is_wanted) = watch::channel(true);
-                    let calling = Arc::clone(&dialler).keep_calling(target.clone(), is_wanted);
+                    let calling = Arc::clone(&dialler).keep_calling(target.clone(), blame, is_wanted);
                     Called { wanted, task: tasks.spawn(calling).id() }
                 });
             }
@@ -114,7 +128,7 @@ impl Dialler {
     }
 
     /// Whom to call. A target that has its link stays until that is lost.
-    fn targets(&self) -> BTreeSet<Target> {
+    fn targets(&self) -> BTreeMap<Target, Blame> {
         let found = Arc::clone(&self.found.borrow());
         let is_found = |told: &PeerAddress| {
             let address = told.ip().map(|ip| SocketAddr::new(ip.to_canonical(), told.port()));
@@ -123,14 +137,15 @@ impl Dialler {
         let told = self.caller.neighbours.told();
         let told = told
             .into_iter()
-            .filter(|told| !is_found(told) || self.caller.neighbours.is_mistaken(told))
-            .map(Target::Told);
-        found.iter().cloned().map(Target::Found).chain(told).take(MOST_TARGETS).collect()
+            .filter(|told| !is_found(&told.address) || self.caller.neighbours.is_mistaken(&told.address))
+            .map(|told| (Target::Told(told.address), Blame::Teller(told.teller)));
+        let found = found.iter().cloned().map(|found| (Target::Found(found), Blame::Address));
+        found.chain(told).take(MOST_TARGETS).collect()
     }
 
-    async fn keep_calling(self: Arc<Self>, target: Target, mut wanted: watch::Receiver<bool>) {
+    async fn keep_calling(self: Arc<Self>, target: Target, blame: Blame, mut wanted: watch::Receiver<bool>) {
         let mut found = self.found.clone();
-        let (mut trouble, mut attempt) = (Trouble::new(target.to_string(), &self.said), 0_usize);
+        let (mut trouble, mut attempt) = (self.trouble(&target, &blame), 0_usize);
         while *wanted.borrow() {
             found.mark_unchanged();
             let expected = self.caller.neighbours.expected_at(&target.address());
@@ -161,6 +176,17 @@ impl Dialler {
                 () = self.caller.stop.cancelled() => return,
             }
         }
+    }
+
+    fn trouble(&self, target: &Target, blame: &Blame) -> Trouble<'_> {
+        let target = target.to_string();
+        let (key, said, teller) = match blame {
+            Blame::Address => (target.clone(), &self.said, None),
+            Blame::Teller(None) => (String::new(), &self.said_of_told, None),
+            Blame::Teller(Some(node)) => (node.to_string(), &self.said_of_told, Some(node.clone())),
+        };
+        let neighbours = &self.caller.neighbours;
+        Trouble { target, key, teller, neighbours, since: None, pause: FIRST_PAUSE, said }
     }
 
     async fn dial(&self, target: &Target, attempt: usize) -> Result<Answered, Failure> {
@@ -236,16 +262,17 @@ impl fmt::Display for Target {
 /// What goes wrong at one address: said once in a while, and tried again after longer and longer pauses.
 struct Trouble<'a> {
     target: String,
+    /// Under which it is remembered what was said.
+    key: String,
+    /// Who told of it, of many perhaps.
+    teller: Option<NodeId>,
+    neighbours: &'a Neighbours,
     since: Option<Instant>,
     pause: Duration,
     said: &'a Mutex<Reminder>,
 }
 
-impl<'a> Trouble<'a> {
-    fn new(target: String, said: &'a Mutex<Reminder>) -> Self {
-        Self { target, since: None, pause: FIRST_PAUSE, said }
-    }
-
+impl Trouble<'_> {
     /// It is over.
     fn end(&mut self) {
         (self.since, self.pause) = (None, FIRST_PAUSE);
@@ -257,9 +284,10 @@ impl<'a> Trouble<'a> {
         Pause::For(jittered(pause))
     }
 
-    /// Whether to say what is wrong, of whatever kind: the address alone counts, as there may be many troubles in turn.
+    /// Whether to say what is wrong, of whatever kind: the address alone counts, or who told of it, as there may be many
+    /// troubles in turn.
     fn is_due(&self) -> bool {
-        self.said.lock().is_due(&self.target)
+        self.said.lock().is_due(&self.key)
     }
 
     fn link_ended(&mut self, node: &NodeId, end: LinkEnd, problem: &str, was_good: bool) -> Pause {
@@ -297,8 +325,12 @@ impl<'a> Trouble<'a> {
         let since = *self.since.get_or_insert_with(Instant::now);
         if since.elapsed() >= PATIENCE && self.is_due() {
             let node = expected.map(tracing::field::display);
+            let told = self.teller.as_ref().map(|teller| self.neighbours.told_by(teller));
+            let teller = self.teller.as_ref().map(tracing::field::display);
             tracing::warn!(
                 node,
+                teller,
+                told,
                 target = self.target,
                 problem,
                 "no node answers; trying again, and saying so once a minute"

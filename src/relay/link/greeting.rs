@@ -11,6 +11,9 @@ use crate::cluster::{Incarnation, NodeId, PeerAddress};
 /// Nodes that count in one message.
 pub(super) const MOST_MEMBERS: usize = 1_024;
 
+/// Nodes that count in a greeting, which is not to be large: who is welcomed hears of all.
+pub(super) const MOST_GREETED: usize = 64;
+
 /// Bytes of a version that are read.
 const LONGEST_VERSION: usize = 128;
 
@@ -70,6 +73,9 @@ fn read_member(member: &proto::Member) -> Result<Member, Malformed> {
         "" => None,
         text => Some(text.parse().map_err(|_| Malformed::new("member.address", "is no address"))?),
     };
+    if member.incarnation == 0 {
+        return Err(Malformed::new("member.incarnation", "is 0"));
+    }
     Ok(Member { node, incarnation: Incarnation(member.incarnation), address })
 }
 

@@ -6,12 +6,15 @@
 //! - With `CLUSTER_TLS_*`, both sides show a certificate. It counts if it is signed by an authority in `CLUSTER_TLS_CA` and
 //!   valid for a host in this node's `CLUSTER_PEERS`: when dialling an entry, for that one; when a node was told of by
 //!   another one or connects by itself, for any of them.
-//! - With `CLUSTER_SECRET`, who connects must know it, besides.
+//! - With `CLUSTER_SECRET`, each side must show that it knows it, besides, the holder first.
 
 mod accept;
 mod asked;
 mod call;
+mod codec;
+mod credential;
 mod dial;
+mod gate;
 mod greeting;
 mod mistrust;
 mod neighbours;
@@ -36,11 +39,11 @@ use crate::{
 };
 use accept::Host;
 use call::Caller;
+use credential::Credential;
 use dial::Dialler;
 use greeting::Member;
-pub(in crate::relay) use neighbours::Linked;
 use neighbours::Neighbours;
-use newcomers::Newcomers;
+use newcomers::{Complaints, Newcomers};
 pub use probe::{Answer, Probed, probe};
 use tls::Tls;
 pub use tls::TlsError;
@@ -67,46 +70,58 @@ pub(super) struct Ends {
     pub lifecycle: Lifecycle,
 }
 
-/// Starts to listen and to dial, until the server stops. Returns to which nodes there are links, now and later.
-pub(super) fn start(ends: Ends) -> Result<watch::Receiver<Arc<Linked>>, TlsError> {
-    let Ends { config, incarnation, listener, connector, found, resolve, holding, door, metrics, lifecycle } = ends;
-    let hosts = config.peers.iter().map(PeerAddress::host);
-    let tls = config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new);
-    let own = Member { node: config.node.clone(), incarnation, address: config.advertise.clone() };
-    let neighbours = Arc::new(Neighbours::new(own, config.name.clone(), listener.address.port()));
-    let linked = neighbours.linked();
-    let host = Host {
-        neighbours: Arc::clone(&neighbours),
-        holding,
-        tls: tls.clone(),
-        secret: config.secret.clone(),
-        metrics: Arc::clone(&metrics),
-        lifecycle: lifecycle.clone(),
-        complaints: Mutex::default(),
-        newcomers: Newcomers::default(),
-    };
-    lifecycle.spawn_essential("listener for nodes", Arc::new(host).serve(listener));
-    let stop = CancellationToken::new();
-    let caller = Caller {
-        neighbours,
-        door,
-        connector,
-        tls,
-        secret: config.secret,
-        metrics,
-        complaints: Mutex::default(),
-        stop: stop.clone(),
-    };
-    let dialling = Dialler { caller, found, resolve, said: Mutex::default() }.run();
-    let own = lifecycle.clone();
-    lifecycle.spawn_essential("dialler of nodes", async move {
-        let stopping = async {
-            own.stopping().await;
-            stop.cancel();
+/// Starts to listen and to dial, until the server stops.
+pub(super) fn start(ends: Ends) -> Result<(), TlsError> {
+    let neighbours = Arc::new(ends.neighbours());
+    ends.start(neighbours)
+}
+
+impl Ends {
+    fn neighbours(&self) -> Neighbours {
+        let Self { config, incarnation, listener, .. } = self;
+        let own = Member { node: config.node.clone(), incarnation: *incarnation, address: config.advertise.clone() };
+        Neighbours::new(own, config.name.clone(), listener.address.port())
+    }
+
+    fn start(self, neighbours: Arc<Neighbours>) -> Result<(), TlsError> {
+        let Self { config, listener, connector, found, resolve, holding, door, metrics, lifecycle, .. } = self;
+        let hosts = config.peers.iter().map(PeerAddress::host);
+        let tls = config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new);
+        let credential = config.secret.as_ref().map(|secret| Arc::new(Credential::new(secret, config.name.clone())));
+        let host = Host {
+            neighbours: Arc::clone(&neighbours),
+            holding,
+            tls: tls.clone(),
+            credential: credential.clone(),
+            metrics: Arc::clone(&metrics),
+            lifecycle: lifecycle.clone(),
+            complaints: Complaints::default(),
+            newcomers: Newcomers::default(),
+            asked: Arc::default(),
         };
-        tokio::join!(stopping, dialling);
-    });
-    Ok(linked)
+        lifecycle.spawn_essential("listener for nodes", Arc::new(host).serve(listener));
+        let stop = CancellationToken::new();
+        let caller = Caller {
+            neighbours,
+            door,
+            connector,
+            tls,
+            credential,
+            metrics,
+            complaints: Mutex::default(),
+            stop: stop.clone(),
+        };
+        let dialling = Dialler { caller, found, resolve, said: Mutex::default(), said_of_told: Mutex::default() }.run();
+        let own = lifecycle.clone();
+        lifecycle.spawn_essential("dialler of nodes", async move {
+            let stopping = async {
+                own.stopping().await;
+                stop.cancel();
+            };
+            tokio::join!(stopping, dialling);
+        });
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -1,17 +1,18 @@
 //! The nodes that this one has links with, in either direction, and what they tell of others.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use parking_lot::Mutex;
+use prost::bytes::Bytes;
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    greeting::{self, Introduction, MOST_MEMBERS, Member, Refusal},
+    greeting::{self, Introduction, MOST_GREETED, MOST_MEMBERS, Member, Refusal},
     proto::{self, refusal::Reason},
     transport::Heard,
 };
@@ -47,6 +48,16 @@ struct State {
     outgoing: HashMap<u64, (Link, Vec<Member>)>,
     /// Addresses of lost links, and until when they are tried.
     remembered: BTreeMap<PeerAddress, Instant>,
+    /// Of whom greetings told, and until when they count: greetings are not said again.
+    greeted: BTreeMap<Member, Instant>,
+}
+
+/// An address where others say that there is a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hearsay {
+    pub address: PeerAddress,
+    /// Who says so; `None` for this node itself, which remembers it, and for who says it of itself.
+    pub teller: Option<NodeId>,
 }
 
 /// A link that is there.
@@ -89,13 +100,16 @@ impl Neighbours {
         }
     }
 
-    pub(super) fn greeting(&self) -> proto::Greeting {
+    pub(super) fn greeting(&self, proof: Bytes) -> proto::Greeting {
+        let mut members = self.members();
+        members.truncate(MOST_GREETED);
         proto::Greeting {
             sender: Some(greeting::member(&self.own)),
             cluster: self.cluster.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             port: self.port.into(),
-            members: Some(greeting::members(&self.members())),
+            members: Some(greeting::members(&members)),
+            proof,
         }
     }
 
@@ -141,10 +155,11 @@ impl Neighbours {
         let seat = {
             let mut state = self.state.lock();
             state.replace_silent(&member)?;
-            let of_same = state.incoming.values().filter(|link| link.member.node == member.node).count();
-            if state.incoming.len() >= MOST_INCOMING || of_same >= MOST_OF_ONE {
+            state.make_room(&member.node);
+            if state.incoming.len() >= MOST_INCOMING {
                 return Err(Refusal::new(Reason::TooMany, "this node has too many links"));
             }
+            state.heard_of(&introduction.members);
             let number = state.next_number();
             state.incoming.insert(number, Link { member, heard, stop });
             Seat { neighbours: Arc::clone(self), number }
@@ -193,13 +208,44 @@ impl Neighbours {
         }
     }
 
-    /// Addresses where there may be nodes to which there is no link.
-    pub(super) fn told(&self) -> BTreeSet<PeerAddress> {
+    /// Addresses where there may be nodes to which there is no link: first those that say so themselves, then those of lost
+    /// links, then what others tell, of each as much as of any other.
+    pub(super) fn told(&self) -> Vec<Hearsay> {
         let mut state = self.state.lock();
         let now = Instant::now();
         state.remembered.retain(|_, until| *until > now);
-        let addresses = state.unlinked(&self.own.node).into_iter().filter_map(|member| member.address.as_ref());
-        addresses.chain(state.remembered.keys()).take(MOST_MEMBERS).cloned().collect()
+        state.greeted.retain(|_, until| *until > now);
+        let linked = state.linked();
+        let wanted = |member: &&Member| member.node != self.own.node && !linked.contains(&member.node);
+        let tells = |member: &Member, teller: Option<&NodeId>| {
+            Some(Hearsay { address: member.address.clone()?, teller: teller.cloned() })
+        };
+        let greeters = state.incoming.values().map(|link| &link.member).filter(wanted);
+        let mut all: Vec<Hearsay> = greeters.filter_map(|member| tells(member, None)).collect();
+        all.extend(state.remembered.keys().map(|address| Hearsay { address: address.clone(), teller: None }));
+        let of_each = state.outgoing.values().map(|(link, told)| (&link.member.node, told.iter().filter(wanted)));
+        let mut of_each: Vec<_> = of_each.collect();
+        while !of_each.is_empty() {
+            of_each.retain_mut(|(teller, members)| {
+                let next = members.next();
+                all.extend(next.and_then(|member| tells(member, Some(teller))));
+                next.is_some()
+            });
+        }
+        all.extend(state.greeted.keys().filter(wanted).filter_map(|member| tells(member, None)));
+        let mut seen = HashSet::new();
+        all.retain(|one| seen.insert(one.address.clone()));
+        all.truncate(MOST_MEMBERS);
+        all
+    }
+
+    /// How many nodes to which there is no link this one tells of.
+    pub(super) fn told_by(&self, teller: &NodeId) -> usize {
+        let state = self.state.lock();
+        let linked = state.linked();
+        let of_teller =
+            state.outgoing.values().filter(|(link, _)| link.member.node == *teller).flat_map(|(_, told)| told);
+        of_teller.filter(|member| !linked.contains(&member.node)).count()
     }
 
     /// Which node others say is at an address, or it says so itself, if there is no link to it.
@@ -232,10 +278,34 @@ impl Neighbours {
 impl State {
     /// Nodes that are known, and to which there is no link.
     fn unlinked(&self, own: &NodeId) -> Vec<&Member> {
-        let linked: BTreeSet<&NodeId> = self.outgoing.values().map(|(link, _)| &link.member.node).collect();
+        let linked = self.linked();
         let greeters = self.incoming.values().map(|link| &link.member);
-        let told = self.outgoing.values().flat_map(|(_, told)| told);
+        let told = self.outgoing.values().flat_map(|(_, told)| told).chain(self.greeted.keys());
         greeters.chain(told).filter(|member| member.node != *own && !linked.contains(&member.node)).collect()
+    }
+
+    fn linked(&self) -> BTreeSet<&NodeId> {
+        self.outgoing.values().map(|(link, _)| &link.member.node).collect()
+    }
+
+    /// Ends the oldest link of a node that has as many as one may have: who bears its name without being it could keep it
+    /// out for good otherwise.
+    fn make_room(&mut self, node: &NodeId) {
+        let of_same = || self.incoming.iter().filter(|(_, link)| link.member.node == *node).map(|(number, _)| *number);
+        let oldest = of_same().min().filter(|_| of_same().count() >= MOST_OF_ONE);
+        if let Some(link) = oldest.and_then(|number| self.incoming.remove(&number)) {
+            link.stop.cancel();
+        }
+    }
+
+    /// Takes note of whom a greeting tells, as far as there is room.
+    fn heard_of(&mut self, members: &[Member]) {
+        let until = Instant::now() + REMEMBERED;
+        for member in members.iter().take(MOST_GREETED) {
+            if self.greeted.len() < MOST_MEMBERS || self.greeted.contains_key(member) {
+                self.greeted.insert(member.clone(), until);
+            }
+        }
     }
 
     fn next_number(&mut self) -> u64 {

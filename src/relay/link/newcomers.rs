@@ -10,8 +10,21 @@ use std::{
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::Reminder;
+
 /// Places; links that are there take none.
 const MOST: usize = 256;
+
+/// What was said of whom.
+#[derive(Debug, Default)]
+pub(super) struct Complaints(Mutex<Reminder>);
+
+impl Complaints {
+    /// Whether this is to be said of a source: of all its addresses together.
+    pub(super) fn is_due(&self, peer: IpAddr, problem: &str) -> bool {
+        self.0.lock().is_due(&format!("{} {problem}", source(peer)))
+    }
+}
 
 /// Who has a place. Cheap to clone; all clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -120,6 +133,14 @@ mod tests {
         let flood = |number: u64| newcomers.enter(ip(&format!("2001:db8:0:1::{number:x}")));
         let _flood: Vec<Place> = (0..2 * MOST as u64).map(flood).collect();
         assert!(!node.lost.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn a_host_with_a_whole_network_of_addresses_is_complained_of_once() {
+        let complaints = Complaints::default();
+        let due = |number: u32| complaints.is_due(ip(&format!("2001:db8:0:1::{number:x}")), "no greeting");
+        assert_eq!((0..2_000).filter(|number| due(*number)).count(), 1);
+        assert!(complaints.is_due(ip("192.0.2.1"), "no greeting"));
     }
 
     #[test]

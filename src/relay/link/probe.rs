@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     call::{Caller, Failure},
+    credential::Credential,
     greeting::Member,
     neighbours::Neighbours,
     tls::{Tls, TlsError},
@@ -56,7 +57,7 @@ pub async fn probe(config: &ClusterConfig) -> Result<Vec<Probed>, TlsError> {
     let hosts = config.peers.iter().map(PeerAddress::host);
     let tls = config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new);
     if let Some(tls) = &tls {
-        tls.examine()?;
+        tls.examine().await?;
     }
     Ok(join_all(config.peers.iter().map(|peer| probe_peer(config, tls.clone(), peer))).await)
 }
@@ -86,7 +87,7 @@ fn caller(config: &ClusterConfig, tls: Option<Arc<Tls>>) -> Caller {
         door: door::door().0,
         connector: Connector::Tcp,
         tls,
-        secret: config.secret.clone(),
+        credential: config.secret.as_ref().map(|secret| Arc::new(Credential::new(secret, config.name.clone()))),
         metrics: Arc::default(),
         complaints: Mutex::default(),
         stop: CancellationToken::new(),

@@ -3,4 +3,5 @@ mod links;
 mod logs;
 mod refusals;
 mod security;
+mod strange_holders;
 mod support;

@@ -2,7 +2,6 @@
 
 use std::{fs, io, path::Path, sync::Arc, time::SystemTime};
 
-use parking_lot::Mutex;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
     SignatureScheme,
@@ -18,6 +17,7 @@ use rustls::{
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
+use tokio::{sync::Mutex, task::spawn_blocking};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::{
@@ -39,7 +39,8 @@ pub struct TlsError {
 pub(super) struct Tls {
     files: TlsFiles,
     /// Of the peers that were configured: the certificate of every node must be valid for one of them.
-    hosts: Vec<ServerName<'static>>,
+    hosts: Arc<[ServerName<'static>]>,
+    /// Who wants to know it waits for who reads the files.
     state: Mutex<State>,
 }
 
@@ -67,14 +68,14 @@ impl Tls {
                 names.push(name);
             }
         }
-        let state = Mutex::new(State { stamp: stamp(files), loaded: Arc::new(Loaded::read(files, &names)?) });
-        Ok(Self { files: files.clone(), hosts: names, state })
+        let state = State { stamp: stamp(files), loaded: Arc::new(Loaded::read(files, &names)?) };
+        Ok(Self { files: files.clone(), hosts: names.into(), state: Mutex::new(state) })
     }
 
     /// Whether other nodes would believe the certificate of this one, as far as can be told here: with the same authorities
     /// and the same peers.
-    pub(super) fn examine(&self) -> Result<(), TlsError> {
-        let examined = self.current().examine(&self.hosts);
+    pub(super) async fn examine(&self) -> Result<(), TlsError> {
+        let examined = self.current().await.examine(&self.hosts);
         examined.map_err(|problem| TlsError {
             variable: "CLUSTER_TLS_CERT",
             path: self.files.certificate.clone(),
@@ -83,12 +84,18 @@ impl Tls {
     }
 
     /// What counts now.
-    fn current(&self) -> Arc<Loaded> {
-        let stamp = stamp(&self.files);
-        let mut state = self.state.lock();
-        if state.stamp != stamp {
+    async fn current(&self) -> Arc<Loaded> {
+        let mut state = self.state.lock().await;
+        let (files, hosts, before) = (self.files.clone(), Arc::clone(&self.hosts), state.stamp);
+        let read = spawn_blocking(move || {
+            // Before they are read: what changes meanwhile is seen the next time.
+            let stamp = stamp(&files);
+            (stamp != before).then(|| (stamp, Loaded::read(&files, &hosts)))
+        });
+        // Without an answer the server stops.
+        if let Ok(Some((stamp, read))) = read.await {
             state.stamp = stamp;
-            match Loaded::read(&self.files, &self.hosts) {
+            match read {
                 Ok(loaded) => {
                     state.loaded = Arc::new(loaded);
                     tracing::info!("read the certificates for links to other nodes again, as the files have changed");
@@ -104,18 +111,18 @@ impl Tls {
     /// Connects to the node known by this host, or by any, if it is not one that was configured. What that says later about
     /// the certificate of this node is told.
     pub(super) async fn connect(&self, wire: Attentive, host: Option<&str>, told: Told) -> io::Result<Box<dyn Wire>> {
-        let names = host.map_or_else(|| self.hosts.clone(), |host| server_name(host).into_iter().collect());
+        let names = host.map_or_else(|| self.hosts.to_vec(), |host| server_name(host).into_iter().collect());
         let Some(first) = names.first().cloned() else {
             return Err(io::Error::other("CLUSTER_PEERS has no name for which a certificate could be valid"));
         };
-        let config = self.current().client(names).map_err(io::Error::other)?;
+        let config = self.current().await.client(names).map_err(io::Error::other)?;
         let stream = TlsConnector::from(Arc::new(config)).connect(first, wire).await?;
         Ok(Box::new(Listening::new(Box::new(stream), told)))
     }
 
     /// Lets a node in that has a certificate for one of the hosts.
     pub(super) async fn accept(&self, wire: Attentive) -> io::Result<Box<dyn Wire>> {
-        let acceptor = TlsAcceptor::from(Arc::clone(&self.current().server));
+        let acceptor = TlsAcceptor::from(Arc::clone(&self.current().await.server));
         Ok(Box::new(acceptor.accept(wire).await?))
     }
 }

@@ -4,12 +4,16 @@ use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::future::BoxFuture;
+use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioTimer;
 use parking_lot::Mutex;
 use tokio::{
@@ -18,6 +22,7 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
+use tonic::body::Body;
 
 use crate::cluster::PeerAddress;
 
@@ -33,7 +38,7 @@ const SILENT_AFTER: Duration = Duration::from_millis(1_500);
 /// Calls over one connection: the one that it is for, and a few that are told so.
 const CALLS: u32 = 4;
 
-/// Bytes of headers of a call. A secret has at most 1,024.
+/// Bytes of headers of a call.
 const HEADER_BYTES: u32 = 8 * 1024;
 
 /// Bytes that may be under way unread, of which each side keeps as many at most.
@@ -162,15 +167,44 @@ impl Heard {
     }
 }
 
+/// How many bytes may yet be read from a connection of which nobody knows whose it is.
+#[derive(Clone, Debug)]
+pub(super) struct Allowance(Arc<AtomicUsize>);
+
+impl Allowance {
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(bytes)))
+    }
+
+    /// It is known now.
+    pub(super) fn lift(&self) {
+        self.0.store(usize::MAX, Ordering::Relaxed);
+    }
+
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        let left = |left: usize| if left == usize::MAX { Some(left) } else { left.checked_sub(bytes) };
+        match self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::Error::other("too much was said before the greeting")),
+        }
+    }
+}
+
 /// A wire that takes note of when something was read from it.
 pub(super) struct Attentive {
     wire: Box<dyn Wire>,
     heard: Heard,
+    allowance: Option<Allowance>,
 }
 
 impl Attentive {
     pub(super) fn new(wire: Box<dyn Wire>, heard: Heard) -> Self {
-        Self { wire, heard }
+        Self { wire, heard, allowance: None }
+    }
+
+    /// Fails when more is read than is allowed.
+    pub(super) fn within(self, allowance: &Allowance) -> Self {
+        Self { allowance: Some(allowance.clone()), ..self }
     }
 }
 
@@ -178,8 +212,10 @@ impl AsyncRead for Attentive {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = into.filled().len();
         let result = Pin::new(&mut self.wire).poll_read(cx, into);
-        if into.filled().len() > before {
+        let read = into.filled().len() - before;
+        if read > 0 {
             *self.heard.0.lock() = Instant::now();
+            self.allowance.as_ref().map_or(Ok(()), |allowance| allowance.take(read))?;
         }
         result
     }
@@ -272,6 +308,23 @@ impl<F: Future<Output = ()> + Send + 'static> hyper::rt::Executor<F> for Executo
         let mut tasks = self.0.lock();
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task);
+    }
+}
+
+/// The connection, as the generated code wants to have it.
+pub(super) struct Requests(pub SendRequest<Body>);
+
+impl tower_service::Service<hyper::Request<Body>> for Requests {
+    type Response = hyper::Response<hyper::body::Incoming>;
+    type Error = hyper::Error;
+    type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: hyper::Request<Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
     }
 }
 

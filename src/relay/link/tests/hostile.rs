@@ -1,29 +1,28 @@
 //! Nodes that do not keep to the rules, or programs that are no nodes.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::time::Duration;
 
 use futures_util::stream::poll_fn;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::rt::TokioIo;
+use prost::bytes::Bytes;
 use tokio::{
-    io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     sync::mpsc,
     time::{Instant, timeout},
 };
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming, metadata::MetadataValue};
 
 use super::{
     super::{
         super::message::Notice,
-        call::Requests,
+        credential::{CHALLENGE_HEADER, PROOF_HEADER},
         proto::{
-            self, EdgeMessage, HolderMessage, edge_message, holder_message, notice, order,
-            relay_client::RelayClient,
-            relay_server::{Relay, RelayServer},
+            self, EdgeMessage, HolderMessage, edge_message, holder_message, notice, order, relay_client::RelayClient,
         },
-        transport::Tasks,
+        transport::{Requests, Tasks},
     },
-    support::{Log, Net, Node, PATIENCE, plan, until},
+    support::{Log, Net, Node, PATIENCE, plan},
 };
 
 /// An edge that says what a test wants.
@@ -34,25 +33,36 @@ pub(super) struct Edge {
 }
 
 impl Edge {
-    pub(super) async fn connect(stream: impl super::super::Wire, authorization: Option<&str>) -> Result<Self, Status> {
+    /// With these bytes in the header for a challenge; returns also what stands in those of the answer.
+    pub(super) async fn challenges(
+        stream: impl super::super::Wire,
+        challenge: Option<&[u8]>,
+    ) -> Result<(Self, [Vec<u8>; 2]), Status> {
         let tasks = Tasks::new();
         let (requests, connection) = tasks.client().handshake(TokioIo::new(stream)).await.unwrap();
         tasks.spawn(async move { drop(connection.await) });
         let (out, mut messages) = mpsc::channel(64);
         let mut request = Request::new(poll_fn(move |cx| messages.poll_recv(cx)));
-        if let Some(value) = authorization {
-            request.metadata_mut().insert("authorization", value.parse().unwrap());
+        if let Some(value) = challenge {
+            request.metadata_mut().insert_bin(CHALLENGE_HEADER, MetadataValue::from_bytes(value));
         }
         let origin = hyper::Uri::from_static("http://node");
         let response = RelayClient::with_origin(Requests(requests), origin).link(request).await?;
-        Ok(Self { out, holder: response.into_inner(), _tasks: tasks })
+        let header =
+            |name| response.metadata().get_bin(name).map_or_else(Vec::new, |value| value.to_bytes().unwrap().to_vec());
+        let said = [CHALLENGE_HEADER, PROOF_HEADER].map(header);
+        Ok((Self { out, holder: response.into_inner(), _tasks: tasks }, said))
+    }
+
+    pub(super) async fn connect(stream: impl super::super::Wire) -> Result<Self, Status> {
+        Self::challenges(stream, None).await.map(|(edge, _)| edge)
     }
 
     async fn to(node: &Node) -> Self {
-        Self::connect(TcpStream::connect(node.address).await.unwrap(), None).await.unwrap()
+        Self::connect(TcpStream::connect(node.address).await.unwrap()).await.unwrap()
     }
 
-    async fn says(&self, kind: edge_message::Kind) {
+    pub(super) async fn says(&self, kind: edge_message::Kind) {
         // Who closes the link may have done so already.
         let _ = self.out.send(EdgeMessage { kind: Some(kind) }).await;
     }
@@ -69,7 +79,7 @@ impl Edge {
     }
 
     /// Waits until the link is closed; why.
-    async fn is_closed(&mut self) -> Option<Status> {
+    pub(super) async fn is_closed(&mut self) -> Option<Status> {
         let closed = async {
             loop {
                 match self.holder.message().await {
@@ -83,10 +93,10 @@ impl Edge {
     }
 }
 
-fn greeting() -> proto::Greeting {
+pub(super) fn greeting() -> proto::Greeting {
     let sender = proto::Member { node: "edge".to_owned(), incarnation: 1, address: String::new() };
     let (cluster, version) = ("test".to_owned(), "1".to_owned());
-    proto::Greeting { sender: Some(sender), cluster, version, port: 1, members: None }
+    proto::Greeting { sender: Some(sender), cluster, version, port: 1, members: None, proof: Bytes::new() }
 }
 
 fn hold(channel: &str) -> order::Kind {
@@ -207,10 +217,15 @@ async fn a_greeting_that_makes_no_sense_closes_the_connection() {
         (proto::Greeting { sender: None, ..greeting() }, "greeting.sender"),
         (proto::Greeting { sender: Some(member("", "")), ..greeting() }, "member.node"),
         (proto::Greeting { sender: Some(member("a b", "")), ..greeting() }, "member.node"),
+        (
+            proto::Greeting { sender: Some(proto::Member { incarnation: 0, ..member("a", "") }), ..greeting() },
+            "member.incarnation",
+        ),
         (proto::Greeting { sender: Some(member("a", "nowhere")), ..greeting() }, "member.address"),
         (proto::Greeting { members: members(member("a", "nowhere")), ..greeting() }, "member.address"),
         (proto::Greeting { port: 70_000, ..greeting() }, "greeting.port"),
         (proto::Greeting { cluster: "x".repeat(1_000), ..greeting() }, "greeting.cluster"),
+        (proto::Greeting { cluster: "x".repeat(100_000), ..greeting() }, "too large"),
     ] {
         let mut edge = Edge::to(&holder).await;
         edge.says(edge_message::Kind::Greeting(greeting)).await;
@@ -225,7 +240,7 @@ async fn who_does_not_greet_is_dropped_after_five_seconds() {
     let net = Net::default();
     let holder = Node::start(plan("holder").on(&net)).await;
     let since = Instant::now();
-    let mut edge = Edge::connect(net.connect(holder.address).await.unwrap(), None).await.unwrap();
+    let mut edge = Edge::connect(net.connect(holder.address).await.unwrap()).await.unwrap();
     edge.is_closed().await;
     assert!((4..7).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
 }
@@ -291,96 +306,74 @@ async fn kinds_of_messages_from_a_newer_version_are_skipped() {
     while !is_held(edge.holder.message().await.unwrap().unwrap()) {}
 }
 
-/// A holder that says what a test wants, to everybody.
-struct Holder(Vec<HolderMessage>);
-
-#[tonic::async_trait]
-impl Relay for Holder {
-    type LinkStream = std::pin::Pin<Box<dyn futures_util::Stream<Item = Result<HolderMessage, Status>> + Send>>;
-
-    async fn link(&self, request: Request<Streaming<EdgeMessage>>) -> Result<Response<Self::LinkStream>, Status> {
-        let (mut said, mut edge) = (self.0.clone().into_iter(), request.into_inner());
-        let mut has_greeted = false;
-        Ok(Response::new(Box::pin(poll_fn(move |cx| {
-            if !has_greeted {
-                has_greeted =
-                    std::task::ready!(futures_util::Stream::poll_next(std::pin::Pin::new(&mut edge), cx)).is_some();
-            }
-            said.next().map_or(std::task::Poll::Pending, |message| std::task::Poll::Ready(Some(Ok(message))))
-        }))))
-    }
-}
-
-async fn holder_that_says(kinds: Vec<holder_message::Kind>) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let messages: Vec<_> = kinds.into_iter().map(|kind| HolderMessage { kind: Some(kind) }).collect();
-    tokio::spawn(async move {
-        let tasks = Arc::new(Tasks::new());
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let service = TowerToHyperService::new(RelayServer::new(Holder(messages.clone())));
-            let connection = tasks.server().serve_connection(TokioIo::new(stream), service);
-            tasks.spawn(async move { drop(connection.await) });
-        }
-    });
-    address
-}
-
-fn welcome() -> holder_message::Kind {
-    let sender = proto::Member { node: "holder".to_owned(), incarnation: 1, address: String::new() };
-    let (cluster, version) = ("test".to_owned(), "9\nforged line".to_owned());
-    holder_message::Kind::Welcome(proto::Welcome { sender: Some(sender), cluster, version, members: None })
-}
-
-fn notices(kind: notice::Kind) -> holder_message::Kind {
-    holder_message::Kind::Notices(proto::Notices { notices: vec![proto::Notice { kind: Some(kind) }] })
+#[tokio::test]
+async fn connections_that_have_not_greeted_do_not_delay_a_stop() {
+    let (log, _logging) = Log::start();
+    let holder = Node::start(plan("holder")).await;
+    let _silent = TcpStream::connect(holder.address).await.unwrap();
+    let mut other = TcpStream::connect(holder.address).await.unwrap();
+    other.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    // It was taken in when it is answered, and so was the first one.
+    other.read_exact(&mut [0; 9]).await.unwrap();
+    holder.lifecycle.stop();
+    let since = Instant::now();
+    assert!(holder.lifecycle.ended(PATIENCE).await);
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert_eq!(log.count(&["no greeting"]), 0);
 }
 
 #[tokio::test]
-async fn notices_that_make_no_sense_close_the_link_and_are_logged_once() {
-    let event = proto::Event { ask: 1, message: vec![0xff].into() };
-    for (said, reason) in [
-        (notices(notice::Kind::Event(event)), "notice.event.message"),
-        (notices(notice::Kind::Held(proto::Held { ask: 1, since: None })), "notice.held.since"),
-        (notices(notice::Kind::Replay(proto::Replay::default())), "notice.replay.tick"),
-        (welcome(), "welcome: said twice"),
-        (holder_message::Kind::Refusal(proto::Refusal::default()), "refusal: after the welcome"),
-    ] {
-        let (log, _logging) = Log::start();
-        let mut edge = Node::start(plan("edge")).await;
-        edge.finds(&[holder_that_says(vec![welcome(), said]).await]);
-        edge.link().await;
-        edge.closed().await;
-        // It is tried again.
-        edge.link().await;
-        edge.closed().await;
-        log.says(&["WARN", "link to a node lost", reason]).await;
-        assert_eq!(log.count(&["WARN", reason]), 1);
-        assert_eq!(log.count(&["forged line"]), log.count(&["linked to a node"]), "lines are made up");
+async fn who_says_much_before_the_greeting_is_cut_off() {
+    let holder = Node::start(plan("holder")).await;
+    let mut edge = Edge::to(&holder).await;
+    edge.orders(vec![(1, hold(&format!("timeline:{}", "x".repeat(1024 * 1024))))]).await;
+    // It is not told that it should greet first: nobody has read so much.
+    let status = edge.is_closed().await.expect("the connection is lost");
+    assert!(!status.message().contains("before the greeting"), "{status:?}");
+    let mut other = Edge::to(&holder).await;
+    other.greets().await;
+}
+
+/// Who bears a node's name without being it cannot keep it out with links of its own.
+#[tokio::test]
+async fn of_too_many_links_of_one_node_the_oldest_ends() {
+    let holder = Node::start(plan("holder")).await;
+    let mut oldest = Edge::to(&holder).await;
+    oldest.greets().await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        let mut edge = Edge::to(&holder).await;
+        edge.greets().await;
+        others.push(edge);
     }
+    oldest.is_closed().await;
+    holder.has_closed("lost", 1).await;
 }
 
 #[tokio::test]
-async fn a_holder_that_relays_before_its_welcome_gets_no_link() {
-    let (log, _logging) = Log::start();
-    let edge = Node::start(plan("edge")).await;
-    edge.finds(&[holder_that_says(vec![notices(notice::Kind::Up(proto::Up {})), welcome()]).await]);
-    log.says(&["WARN", "no node answers", "notices: before the welcome"]).await;
-    assert!(edge.linked.borrow().is_empty());
+async fn an_edge_that_is_too_slow_is_told_so() {
+    let holder = Node::start(plan("holder")).await;
+    let mut edge = Node::start(plan("edge")).await;
+    edge.finds(&[holder.address]);
+    let link = edge.link().await;
+    edge.takes(&link, 1, "timeline:public").await;
+    let large = "x".repeat(1024 * 1024);
+    // More than fits into the mailbox, which nobody reads, and the outlet.
+    for _ in 0..200 {
+        holder.bus.publish("timeline:public", &large);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    holder.has_closed("too_slow", 1).await;
+    edge.closed().await;
+    edge.has_closed("too_slow", 1).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_holder_that_accepts_and_says_nothing_is_tried_again() {
-    let (log, _logging) = Log::start();
-    let net = Net::default();
-    let (edge, _other) = (Node::start(plan("edge").on(&net)).await, Node::start(plan("other").on(&net)).await);
-    net.goes_silent(true);
-    edge.finds(&[([10, 0, 0, 2], 4_500).into()]);
-    log.says(&["WARN", "no node answers", "10.0.0.2:4500"]).await;
-    let tried = || net.connections.load(std::sync::atomic::Ordering::SeqCst);
-    let before = tried();
-    until(|| tried() >= before + 3).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert!(tried() < before + 60);
+#[tokio::test]
+async fn a_holder_learns_of_others_from_a_greeting() {
+    let (mut holder, other) = (Node::start(plan("holder")).await, Node::start(plan("other")).await);
+    let edge = Edge::to(&holder).await;
+    let member = proto::Member { node: "other".to_owned(), incarnation: 1_000, address: other.address.to_string() };
+    let members = Some(proto::Members { members: vec![member] });
+    edge.says(edge_message::Kind::Greeting(proto::Greeting { members, ..greeting() })).await;
+    holder.is_linked_to(&["other"]).await;
 }

@@ -3,14 +3,21 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, Issuer, KeyPair};
 use tokio::net::TcpStream;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{
-    hostile::Edge,
+    super::{
+        credential::Credential,
+        proto::{self, edge_message},
+        transport::{Attentive, Heard},
+    },
+    hostile::{Edge, greeting},
+    strange_holders::holder_that_proves,
     support::{Log, Node, Plan, plan},
 };
 use crate::cluster::TlsFiles;
@@ -34,12 +41,13 @@ async fn nodes_that_know_the_secret_are_linked() {
 
 #[tokio::test]
 async fn a_node_with_another_secret_or_none_gets_no_link_and_is_told_the_variable() {
-    let b = Node::start(with_secret("b", "correct-horse-battery")).await;
     for other in [with_secret("a", "correct-horse-batterz"), plan("a")] {
         let (log, _logging) = Log::start();
+        let b = Node::start(with_secret("b", "correct-horse-battery")).await;
         let a = Node::start(other).await;
         a.finds(&[b.address]);
         log.says(&["WARN", "no link to a node", "CLUSTER_SECRET"]).await;
+        log.says(&["WARN", "CLUSTER_BIND is of no use", "CLUSTER_SECRET"]).await;
         assert!(a.linked.borrow().is_empty() && b.linked.borrow().is_empty());
         assert_eq!(log.count(&["correct-horse"]), 0);
     }
@@ -48,12 +56,75 @@ async fn a_node_with_another_secret_or_none_gets_no_link_and_is_told_the_variabl
 #[tokio::test]
 async fn who_does_not_know_the_secret_learns_nothing() {
     let b = Node::start(with_secret("b", "correct-horse-battery")).await;
-    for given in [None, Some(""), Some("Bearer "), Some("Bearer correct-horse-batter"), Some("correct-horse-battery")] {
+    for given in [None, Some(&b""[..]), Some(b"correct-horse-battery"), Some(&[0; 33])] {
         let stream = TcpStream::connect(b.address).await.unwrap();
-        let status = Edge::connect(stream, given).await.err().expect("it is refused");
-        assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "no valid credential"), "{given:?}");
-        assert!(status.details().is_empty());
+        let status = Edge::challenges(stream, given).await.err().expect("it is refused");
+        is_refused_without_a_word(&status);
     }
+    for proof in ["", "correct-horse-battery", "01234567890123456789012345678901"] {
+        let stream = TcpStream::connect(b.address).await.unwrap();
+        let (mut edge, said) = Edge::challenges(stream, Some(&[7; 32])).await.unwrap();
+        assert_eq!(said.map(|value| value.len()), [32, 32]);
+        let greeting = proto::Greeting { proof: proof.as_bytes().to_vec().into(), ..greeting() };
+        edge.says(edge_message::Kind::Greeting(greeting)).await;
+        is_refused_without_a_word(&edge.is_closed().await.expect("there is a reason"));
+    }
+}
+
+fn is_refused_without_a_word(status: &Status) {
+    assert_eq!((status.code(), status.message()), (Code::Unauthenticated, "no valid credential"));
+    assert!(status.details().is_empty());
+}
+
+/// It may be a stranger at an address that was a node's.
+#[tokio::test]
+async fn a_holder_that_does_not_know_the_secret_learns_nothing_and_gets_no_link() {
+    // A proof that was good in another call.
+    let other: Credential = Credential::new(&"correct-horse-battery".parse().unwrap(), "test".parse().unwrap());
+    let (challenges, proof) = other.answer(&other.challenge()).unwrap();
+    let replayed = [challenges.of_holder().to_vec(), proof.as_ref().to_vec()];
+    for proof in [[Vec::new(), Vec::new()], [vec![1; 32], vec![2; 32]], replayed] {
+        let (log, _logging) = Log::start();
+        let (address, received) = holder_that_proves(proof).await;
+        let mut known = Node::start(with_secret("known", "correct-horse-battery")).await;
+        let a = Node::start(with_secret("a-node", "correct-horse-battery")).await;
+        a.finds(&[known.address, address]);
+        known.is_linked_to(&["a-node"]).await;
+        log.says(&["WARN", "no link to a node", "CLUSTER_SECRET"]).await;
+        let received = String::from_utf8_lossy(&received.lock()).into_owned();
+        assert!(received.contains("PRI * HTTP/2.0"));
+        for word in ["correct-horse", "known", "a-node", &known.address.to_string()] {
+            assert!(!received.contains(word), "{word} was told");
+        }
+        assert_eq!(a.linked.borrow().keys().map(ToString::to_string).collect::<Vec<_>>(), ["known"]);
+    }
+}
+
+#[tokio::test]
+async fn a_node_with_a_secret_leaves_its_own_address_alone() {
+    let (log, _logging) = Log::start();
+    let mut a = Node::start(with_secret("a", "correct-horse-battery")).await;
+    let b = Node::start(with_secret("b", "correct-horse-battery")).await;
+    a.finds(&[a.address, b.address]);
+    a.is_linked_to(&["b"]).await;
+    log.says(&["the address of this node itself"]).await;
+    assert_eq!(log.count(&["WARN"]), 0);
+}
+
+#[tokio::test]
+async fn changed_certificates_are_read_once_however_many_connect() {
+    let (log, _logging) = Log::start();
+    let (folder, ca) = (Folder::new(), authority());
+    let files = write(&folder.0, "b", "nodes.example", &ca, &ca.pem());
+    let tls = Arc::new(super::super::Tls::load(&files, ["nodes.example"].into_iter()).unwrap());
+    write(&folder.0, "b", "nodes.example", &ca, &ca.pem());
+    let accepts = (0..100).map(|_| {
+        let (tls, (near, far)) = (Arc::clone(&tls), tokio::io::duplex(64));
+        drop(near);
+        async move { drop(tls.accept(Attentive::new(Box::new(far), Heard::now())).await) }
+    });
+    futures_util::future::join_all(accepts).await;
+    assert_eq!(log.count(&["INFO", "read the certificates"]), 1);
 }
 
 /// A folder that is removed in the end.

@@ -24,6 +24,7 @@ use super::super::{
         log::Limits,
         message::{Notice, Order, Take},
     },
+    neighbours::Linked,
     *,
 };
 use crate::{
@@ -126,7 +127,9 @@ impl Node {
             metrics: Arc::clone(&metrics),
             lifecycle: lifecycle.clone(),
         };
-        let linked = start(ends).unwrap_or_else(|error| panic!("{error}"));
+        let neighbours = Arc::new(ends.neighbours());
+        let linked = neighbours.linked();
+        ends.start(neighbours).unwrap_or_else(|error| panic!("{error}"));
         Self { address, bus, metrics, lifecycle, linked, found, letters }
     }
 
