@@ -124,36 +124,39 @@ impl Host {
         };
         drop(newcomer);
         allowance.lift();
-        let seated = match introduction {
-            Ok(introduction) => self.seat(introduction, heard, stop.clone()),
-            Err(End(LinkEnd::Refused, problem)) => {
+        let introduction = match introduction {
+            Ok(introduction) => introduction,
+            Err(End(end, problem)) => {
+                let status = match end {
+                    LinkEnd::Refused => strange(),
+                    LinkEnd::Protocol => Status::invalid_argument(&*problem),
+                    _ => return,
+                };
                 self.complain(peer, &problem);
-                let _ = call.out.send(Err(strange())).await;
+                let _ = call.out.send(Err(status)).await;
                 return last_words(call, ended).await;
             }
-            Err(End(LinkEnd::Protocol, problem)) => {
-                self.complain(peer, &problem);
-                let _ = call.out.send(Err(Status::invalid_argument(problem))).await;
-                return last_words(call, ended).await;
-            }
-            Err(_) => return,
         };
-        match seated {
+        match self.seat(introduction, heard, stop.clone()) {
             Ok((seat, introduction)) => {
                 if let Some(call) = self.link(seat, call, introduction, stop).await {
                     last_words(call, ended).await;
                 }
             }
             Err(refusal) => {
-                if refusal.reason != Reason::Yourself {
-                    self.metrics.relay.link_closed(LinkEnd::Refused);
-                    self.complain(peer, &refusal.text);
-                }
-                let refusal = holder_message::Kind::Refusal(greeting::refusal(&refusal));
-                let _ = call.out.send(Ok(proto::HolderMessage { kind: Some(refusal) })).await;
+                self.refuse(&call, &refusal, peer).await;
                 last_words(call, ended).await;
             }
         }
+    }
+
+    async fn refuse(&self, call: &Call, refusal: &Refusal, peer: IpAddr) {
+        if refusal.reason != Reason::Yourself {
+            self.metrics.relay.link_closed(LinkEnd::Refused);
+            self.complain(peer, &refusal.text);
+        }
+        let refusal = holder_message::Kind::Refusal(greeting::refusal(refusal));
+        let _ = call.out.send(Ok(proto::HolderMessage { kind: Some(refusal) })).await;
     }
 
     /// Reads the first message. Nothing in it counts without the proof.
