@@ -1,18 +1,20 @@
 //! One event offered to many sessions.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     domain::{Event, Frame, Transport},
-    hub::{Offer, Watcher},
+    hub::{Offer, SessionHandle, Watcher, Writers},
     telemetry::{Metrics, metrics::DeliveryDrop},
 };
 
 /// Offers an event to sessions, encoding it once for each distinct shape: transport, stream name as the client knows
-/// it, and result of custom filters. Counts what was sent when it is dropped.
+/// it, and result of custom filters. When it is dropped, the sessions are written to, and what was sent is counted.
 pub(super) struct FanOut<'a> {
     event: &'a Event<'a>,
     frames: HashMap<Shape<'a>, Frame>,
+    due: Vec<&'a Arc<SessionHandle>>,
+    writers: &'a Writers,
     metrics: &'a Metrics,
     web_socket: u64,
     event_source: u64,
@@ -27,8 +29,8 @@ struct Shape<'a> {
 }
 
 impl<'a> FanOut<'a> {
-    pub(super) fn new(event: &'a Event<'a>, metrics: &'a Metrics) -> Self {
-        Self { event, frames: HashMap::new(), metrics, web_socket: 0, event_source: 0 }
+    pub(super) fn new(event: &'a Event<'a>, writers: &'a Writers, metrics: &'a Metrics) -> Self {
+        Self { event, frames: HashMap::new(), due: Vec::new(), writers, metrics, web_socket: 0, event_source: 0 }
     }
 
     /// Offers the event to one session, with the result of its viewer's custom filters if the event gets one.
@@ -47,20 +49,24 @@ impl<'a> FanOut<'a> {
         let shape = Shape { transport, label, filtered };
         let frame = self.frames.entry(shape).or_insert_with(|| event.frame(transport, label, filtered));
         match watcher.session.outbox.offer(frame.clone()) {
-            Offer::Accepted => match transport {
-                Transport::WebSocket => self.web_socket += 1,
-                Transport::EventSource => self.event_source += 1,
-            },
+            Offer::Accepted => {}
+            Offer::Due => self.due.push(&watcher.session),
             Offer::Overflowed => {
                 self.metrics.delivery_dropped(DeliveryDrop::OutboxFull, 1);
+                return;
             }
-            Offer::Ended => {}
+            Offer::Ended => return,
+        }
+        match transport {
+            Transport::WebSocket => self.web_socket += 1,
+            Transport::EventSource => self.event_source += 1,
         }
     }
 }
 
 impl Drop for FanOut<'_> {
     fn drop(&mut self) {
+        self.writers.write(&self.due);
         self.metrics.sent(Transport::WebSocket, self.web_socket);
         self.metrics.sent(Transport::EventSource, self.event_source);
     }

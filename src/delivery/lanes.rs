@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{FanOut, Screening, read};
 use crate::{
     domain::{Channel, CloseReason},
-    hub::{SessionHandle, Watcher},
+    hub::{SessionHandle, Watcher, Writers},
     lifecycle::Lifecycle,
     telemetry::{Metrics, metrics::EventDrop},
 };
@@ -28,6 +28,7 @@ const MAX_BYTES: usize = 128 * 1024 * 1024;
 pub(super) struct Lanes {
     lanes: Arc<Mutex<HashMap<Channel, Lane>>>,
     screening: Arc<Screening>,
+    writers: Arc<Writers>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
 }
@@ -80,8 +81,13 @@ impl Drop for Fence {
 }
 
 impl Lanes {
-    pub(super) fn new(screening: Arc<Screening>, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
-        Self { lanes: Arc::default(), screening, metrics, lifecycle }
+    pub(super) fn new(
+        screening: Arc<Screening>,
+        writers: Arc<Writers>,
+        metrics: Arc<Metrics>,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self { lanes: Arc::default(), screening, writers, metrics, lifecycle }
     }
 
     /// Puts an item at the end of the channel's lane.
@@ -144,7 +150,7 @@ impl Lanes {
         match event.payload().filter(|_| event.is_status()) {
             Some(payload) => self.screening.deliver(&event, payload, watchers, received).await,
             None => {
-                let mut fan_out = FanOut::new(&event, &self.metrics);
+                let mut fan_out = FanOut::new(&event, &self.writers, &self.metrics);
                 for watcher in watchers {
                     fan_out.offer(watcher, None);
                 }

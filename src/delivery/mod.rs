@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{ChannelKind, CloseReason, Event, event::EventError},
-    hub::{Audience, Hub, SessionHandle, Watcher},
+    hub::{Audience, Hub, SessionHandle, Watcher, Writers},
     lifecycle::Lifecycle,
     store::Store,
     telemetry::{Metrics, metrics::EventDrop},
@@ -28,6 +28,7 @@ pub struct Delivery {
     hub: Arc<Hub>,
     metrics: Arc<Metrics>,
     lanes: Lanes,
+    writers: Arc<Writers>,
     /// Tells that kills may have been missed.
     interruptions: Arc<Notify>,
 }
@@ -35,9 +36,11 @@ pub struct Delivery {
 impl Delivery {
     /// Delivers to the sessions of `hub`; screens by what `store` knows.
     pub fn new(hub: Arc<Hub>, store: Arc<Store>, metrics: Arc<Metrics>, lifecycle: &Lifecycle) -> Self {
-        let screening = Screening::new(Arc::clone(&store), Arc::clone(&metrics));
-        let lanes = Lanes::new(Arc::new(screening), Arc::clone(&metrics), lifecycle.clone());
-        let delivery = Self { hub, metrics, lanes, interruptions: Arc::default() };
+        let writers = Arc::<Writers>::default();
+        writers.start(lifecycle);
+        let screening = Screening::new(Arc::clone(&store), Arc::clone(&writers), Arc::clone(&metrics));
+        let lanes = Lanes::new(Arc::new(screening), Arc::clone(&writers), Arc::clone(&metrics), lifecycle.clone());
+        let delivery = Self { hub, metrics, lanes, writers, interruptions: Arc::default() };
         let sweeping = delivery.clone();
         lifecycle.spawn_lasting("missed kills", async move { sweeping.end_missed_kills(&store).await });
         delivery
@@ -54,6 +57,14 @@ impl Delivery {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn deliver_plain(&self, message: &str, watchers: &[Watcher]) {
+        let Some(event) = read(message, &self.metrics) else { return };
+        let mut fan_out = FanOut::new(&event, &self.writers, &self.metrics);
+        for watcher in watchers {
+            fan_out.offer(watcher, None);
         }
     }
 
@@ -83,7 +94,7 @@ impl Sink for Delivery {
         }
         match audience.channel.kind() {
             ChannelKind::Control => self.obey(&audience, message),
-            ChannelKind::Plain => deliver_plain(message, &audience.watchers, &self.metrics),
+            ChannelKind::Plain => self.deliver_plain(message, &audience.watchers),
             ChannelKind::Filtered => {
                 self.lanes.push(&audience.channel, Item::event(message.to_owned(), audience.watchers));
             }
@@ -103,14 +114,6 @@ impl Sink for Delivery {
         // A `filters_changed` may have been among what was missed, or a `kill`.
         self.hub.discard_filters();
         self.interruptions.notify_one();
-    }
-}
-
-fn deliver_plain(message: &str, watchers: &[Watcher], metrics: &Metrics) {
-    let Some(event) = read(message, metrics) else { return };
-    let mut fan_out = FanOut::new(&event, metrics);
-    for watcher in watchers {
-        fan_out.offer(watcher, None);
     }
 }
 

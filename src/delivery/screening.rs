@@ -24,7 +24,7 @@ use crate::{
         status::Origin,
         text,
     },
-    hub::Watcher,
+    hub::{Watcher, Writers},
     store::{Relations, Store, StoreError},
     telemetry::{
         Metrics,
@@ -45,6 +45,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Screening {
     store: Arc<Store>,
+    writers: Arc<Writers>,
     metrics: Arc<Metrics>,
     no_filters: Arc<FilterSet>,
     /// When the database answered last.
@@ -60,10 +61,10 @@ struct Admitted<'a> {
 }
 
 impl Screening {
-    pub(super) fn new(store: Arc<Store>, metrics: Arc<Metrics>) -> Self {
+    pub(super) fn new(store: Arc<Store>, writers: Arc<Writers>, metrics: Arc<Metrics>) -> Self {
         let no_filters = Arc::new(FilterSet::new(Vec::new()));
         let last_answer = Mutex::new(Instant::now());
-        Self { store, metrics, no_filters, last_answer, failing: AtomicBool::new(false) }
+        Self { store, writers, metrics, no_filters, last_answer, failing: AtomicBool::new(false) }
     }
 
     /// Delivers a status to those of the watchers who may see it.
@@ -136,7 +137,7 @@ impl Screening {
         let now = unix_millis();
         let results: Vec<Option<Arc<str>>> =
             admitted.iter().map(|one| one.filters.as_ref().map(|filters| filters.results(&text, now))).collect();
-        let mut fan_out = FanOut::new(event, &self.metrics);
+        let mut fan_out = FanOut::new(event, &self.writers, &self.metrics);
         for (one, result) in admitted.iter().zip(&results) {
             fan_out.offer(one.watcher, result.as_deref());
         }

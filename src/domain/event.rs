@@ -56,8 +56,8 @@ impl<'a> Event<'a> {
     /// result of their custom filters (a JSON array) as the payload's key `filtered`.
     pub fn frame(&self, transport: Transport, label: &str, filtered: Option<&str>) -> Frame {
         match transport {
-            Transport::WebSocket => self.message(label, filtered).into(),
-            Transport::EventSource => self.block(filtered).into(),
+            Transport::WebSocket => Frame::text(&self.message(label, filtered)),
+            Transport::EventSource => Frame::block(self.block(filtered)),
         }
     }
 

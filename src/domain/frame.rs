@@ -1,6 +1,12 @@
-//! What is written to a client for one event: encoded once per distinct shape and shared by reference.
+//! What is written to a client: encoded once per distinct shape and shared by reference.
 
 use bytes::Bytes;
+
+/// The first byte of an unfragmented frame (RFC 6455, 5.2), by its opcode.
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
 
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,11 +30,62 @@ impl Transport {
     }
 }
 
-/// The text of a WebSocket message, or a block of an event stream. Cheap to clone.
+/// A complete frame of a WebSocket, header and payload as they stand on the wire, or a block of an event stream. Cheap to
+/// clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame(pub Bytes);
 
 impl Frame {
+    /// A text message on a WebSocket.
+    pub fn text(message: &str) -> Self {
+        Self::encode(TEXT, &[message.as_bytes()])
+    }
+
+    /// An empty ping on a WebSocket.
+    pub fn ping() -> Self {
+        Self(Bytes::from_static(&[PING, 0]))
+    }
+
+    /// The answer to a ping with this payload of up to 125 bytes.
+    pub fn pong(payload: &[u8]) -> Self {
+        Self::encode(PONG, &[payload])
+    }
+
+    /// A close frame of a WebSocket that says nothing, or a code and a reason of up to 123 bytes.
+    pub fn close(code_and_reason: Option<(u16, &str)>) -> Self {
+        match code_and_reason {
+            None => Self(Bytes::from_static(&[CLOSE, 0])),
+            Some((code, reason)) => Self::encode(CLOSE, &[&code.to_be_bytes(), reason.as_bytes()]),
+        }
+    }
+
+    /// A block of an event stream.
+    pub fn block(block: String) -> Self {
+        Self(block.into())
+    }
+
+    /// Servers do not mask, so a frame is the same for everybody (RFC 6455, 5.1). The length has its shortest form (5.2).
+    fn encode(first: u8, payload: &[&[u8]]) -> Self {
+        let length: usize = payload.iter().map(|part| part.len()).sum();
+        let mut bytes = Vec::with_capacity(length + 10);
+        bytes.push(first);
+        match (u8::try_from(length), u16::try_from(length)) {
+            (Ok(short @ 0..=125), _) => bytes.push(short),
+            (_, Ok(medium)) => {
+                bytes.push(126);
+                bytes.extend_from_slice(&medium.to_be_bytes());
+            }
+            _ => {
+                bytes.push(127);
+                bytes.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        for part in payload {
+            bytes.extend_from_slice(part);
+        }
+        Self(bytes.into())
+    }
+
     /// The size in bytes.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -40,8 +97,29 @@ impl Frame {
     }
 }
 
-impl From<String> for Frame {
-    fn from(text: String) -> Self {
-        Self(text.into())
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_message_has_the_shortest_header_that_holds_its_length() {
+        for (length, header) in [
+            (0, &[0x81, 0][..]),
+            (125, &[0x81, 125]),
+            (126, &[0x81, 126, 0, 126]),
+            (65_535, &[0x81, 126, 0xff, 0xff]),
+            (65_536, &[0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        ] {
+            let frame = Frame::text(&"x".repeat(length));
+            assert_eq!((&frame.0[..header.len()], frame.len()), (header, header.len() + length));
+        }
+    }
+
+    #[test]
+    fn control_frames_are_as_the_standard_shows_them() {
+        assert_eq!(&*Frame::ping().0, [0x89, 0]);
+        assert_eq!(&*Frame::pong(b"Hello").0, b"\x8a\x05Hello");
+        assert_eq!(&*Frame::close(None).0, [0x88, 0]);
+        assert_eq!(&*Frame::close(Some((1012, "bye"))).0, b"\x88\x05\x03\xf4bye");
     }
 }

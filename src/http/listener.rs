@@ -10,8 +10,8 @@ use std::{
 
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 
-use super::{Service, connection, connection::Socket};
-use crate::lifecycle::Lifecycle;
+use super::{Service, connection};
+use crate::{hub::Socket, lifecycle::Lifecycle};
 
 /// How long data may wait for a peer that does not acknowledge it before the kernel gives the connection up.
 const USER_TIMEOUT: Duration = Duration::from_secs(90);

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     domain::{Transport, Viewer},
-    session::{Opening, Request as SessionRequest, WebSocketSession},
+    session::{Request as SessionRequest, WebSocketSession},
 };
 
 /// Who connected, and what for.
@@ -53,8 +53,6 @@ async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
     let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
     let (socket, ahead) = io.into_inner().into_parts();
     let read_ahead = if ahead.is_empty() { read_buf } else { [&read_buf[..], &ahead].concat().into() };
-    let opening = Opening { socket, read_ahead, request: client.request };
-    // Boxed, so that this task is not as large as all stages of a session together, for as long as it lasts.
-    let session = Box::pin(WebSocketSession::new(opening, membership, Arc::clone(&parts.store))).await;
-    Box::new(session).run().await;
+    let session = Box::new(WebSocketSession::new(socket, membership, Arc::clone(&parts.store)));
+    session.run(client.request, read_ahead).await;
 }

@@ -2,7 +2,9 @@
 
 mod outbox;
 mod session;
+mod socket;
 mod state;
+mod writers;
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -11,6 +13,8 @@ use tokio::{sync::Notify, time::Instant};
 
 pub use outbox::{Offer, Outbox, Taken};
 pub use session::{FilterCache, SessionHandle, SessionId, Subscription, Watcher};
+pub use socket::Socket;
+pub use writers::Writers;
 
 use crate::{
     domain::{Channel, ChannelKind, CloseReason, TokenId},

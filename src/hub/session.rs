@@ -15,7 +15,14 @@ use crate::domain::{Stream, Transport, Viewer, filter::FilterSet, stream::FeedAc
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(u64);
 
-/// What the rest of the server holds of a session: whom it serves and where its frames go. Its task owns the socket.
+impl SessionId {
+    /// To which of so many equal shares of all sessions it belongs.
+    pub(super) fn share(self, count: usize) -> usize {
+        usize::try_from(self.0 % count as u64).expect("it is less than a usize")
+    }
+}
+
+/// What the rest of the server holds of a session: whom it serves and where its frames go.
 #[derive(Debug)]
 pub struct SessionHandle {
     /// This session.

@@ -127,7 +127,7 @@ mod tests {
         let publishing = tokio::spawn(async move {
             loop {
                 tokio::time::sleep(Duration::from_millis(700)).await;
-                session.outbox.offer("event: a\ndata: b\n\n".to_owned().into());
+                session.outbox.offer(Frame::block("event: a\ndata: b\n\n".to_owned()));
             }
         });
         let mut beats = Vec::new();
@@ -144,8 +144,8 @@ mod tests {
     async fn a_kill_ends_the_stream_after_what_was_offered_before() {
         let (mut stream, session, _hub) = stream();
         bytes(&mut stream).await;
-        session.outbox.offer("a".to_owned().into());
-        session.outbox.offer("b".to_owned().into());
+        session.outbox.offer(Frame::block("a".to_owned()));
+        session.outbox.offer(Frame::block("b".to_owned()));
         session.outbox.close(CloseReason::Killed);
         assert_eq!(bytes(&mut stream).await, "ab");
         assert!(next(&mut stream).await.is_none());

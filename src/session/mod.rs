@@ -12,7 +12,7 @@ pub use last_moment::LastMoment;
 pub use look_up::{Found, LookUp};
 pub use membership::{Membership, tell_of_slow_clients};
 pub use state::{Effect, Request, SessionState};
-pub use web_socket::{Opening, WebSocketSession};
+pub use web_socket::WebSocketSession;
 
 use std::time::Duration;
 

@@ -1,50 +1,28 @@
-//! A session over a WebSocket: the task that owns the socket.
+//! A session over a WebSocket: the task that reads, pings, and looks up. What is written leaves by the session's outbox.
+
+mod reader;
 
 use std::{
-    pin::Pin,
+    cell::RefCell,
+    io,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use futures_util::{FutureExt, Sink, Stream, future::BoxFuture};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::Interval,
-};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{
-        self, Message,
-        error::CapacityError,
-        protocol::{
-            CloseFrame as WsCloseFrame, Role, WebSocketConfig,
-            frame::{
-                Frame as WsFrame,
-                coding::{CloseCode, Data, OpCode},
-            },
-        },
-    },
-};
+use futures_util::{FutureExt, future::BoxFuture};
+use tokio::time::Interval;
 
 use super::{Effect, Found, LastMoment, Membership, Request, SessionState, regularly};
 use crate::{
     domain::{CloseReason, Frame, Refusal, close::CloseFrame},
-    hub::Taken,
+    hub::{Offer, Outbox, SessionHandle, Socket},
     store::Store,
 };
+use reader::{Message, Reader};
 
-/// Client messages are short; the Node server's limit of 100 MiB would be an invitation.
-const MAX_MESSAGE: usize = 1024 * 1024;
-
-/// Owned by every connection, so small: client messages are rare and short.
-const READ_BUFFER: usize = 512;
-
-/// Bytes gathered before they are handed to the socket.
-const WRITE_BUFFER: usize = 32 * 1024;
-
-/// Frames taken from the outbox at once.
-const BATCH: usize = 32;
+/// What one system call reads. Every thread has one such buffer, for all connections: client messages are rare.
+const READ_BUFFER: usize = 16 * 1024;
 
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -52,20 +30,14 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// client has sent meanwhile would be answered by a TCP reset.
 const CLOSE_GRACE: Duration = Duration::from_secs(2);
 
-/// What a WebSocket session begins with.
-#[derive(Debug)]
-pub struct Opening<S> {
-    /// The socket after the handshake.
-    pub socket: S,
-    /// What was read from it already.
-    pub read_ahead: bytes::Bytes,
-    /// The subscription that the handshake's query asks for.
-    pub request: Option<Request>,
+thread_local! {
+    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into());
 }
 
 /// The task of a session.
-pub struct WebSocketSession<S> {
-    socket: WebSocketStream<S>,
+pub struct WebSocketSession {
+    line: Line,
+    reader: Reader,
     membership: Membership,
     state: SessionState,
     store: Arc<Store>,
@@ -73,11 +45,18 @@ pub struct WebSocketSession<S> {
     ping: Interval,
     /// Whether the last ping was answered.
     answered: bool,
-    /// Whether something waits to be flushed to the socket.
-    writing: bool,
+    /// The answer to the client's last ping, while it does not read: it need not get one to each (RFC 6455, 5.5.3).
+    pong: Option<Frame>,
+    /// What answers the client's close frame.
+    echo: Option<Frame>,
     told: Told,
-    batch: Vec<Frame>,
     last_moment: LastMoment,
+}
+
+/// A session's socket, which its outbox writes to as long as this is there.
+struct Line {
+    socket: Arc<Socket>,
+    session: Arc<SessionHandle>,
 }
 
 /// What was logged of this client: once is enough, however much rubbish it sends.
@@ -89,65 +68,57 @@ struct Told {
 
 /// What happened next.
 enum Step {
-    Received(Message),
-    Failed(tungstenite::Error),
-    Gone,
-    Frames,
+    Readable,
     End(CloseReason),
     Found(Result<Found, Refusal>),
     PingDue,
-    Flushed,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
+impl WebSocketSession {
     /// A session that has joined the hub.
-    pub async fn new(opening: Opening<S>, membership: Membership, store: Arc<Store>) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            .max_message_size(Some(MAX_MESSAGE))
-            .max_frame_size(Some(MAX_MESSAGE));
-        let (socket, read_ahead) = (opening.socket, opening.read_ahead.to_vec());
-        let socket = WebSocketStream::from_partially_read(socket, read_ahead, Role::Server, Some(config)).await;
-        let mut session = Self {
-            socket,
+    pub fn new(socket: Socket, membership: Membership, store: Arc<Store>) -> Self {
+        Self {
+            line: Line::new(socket, membership.session()),
+            reader: Reader::default(),
             state: SessionState::new(membership.session().viewer.clone()),
             membership,
             store,
             looking_up: None,
             ping: regularly(PING_INTERVAL),
             answered: true,
-            writing: false,
+            pong: None,
+            echo: None,
             told: Told::default(),
-            batch: Vec::new(),
             last_moment: LastMoment::default(),
-        };
-        if let Some(request) = opening.request {
-            session.request(request);
         }
-        session
     }
 
     /// Serves the client to the end.
-    pub async fn run(mut self: Box<Self>) {
+    pub async fn run(mut self: Box<Self>, request: Option<Request>, read_ahead: bytes::Bytes) {
+        if let Some(request) = request {
+            self.request(request);
+        }
+        let mut going_on = self.receive_all(&read_ahead);
+        drop(read_ahead);
         let reason = loop {
-            if let Err(reason) = self.advance().await {
+            if let Err(reason) = going_on {
                 break reason;
             }
+            going_on = self.advance().await;
         };
         self.membership.ends_for(reason);
+        let last = self.echo.take().or_else(|| last_words(reason));
         // A session that ends watches nothing any more, even while its client takes its time to close.
-        let Self { socket, membership, .. } = *self;
+        let Self { line, membership, .. } = *self;
         drop(membership);
-        Box::pin(close(socket, reason)).await;
+        if let Some(last) = last {
+            Box::pin(line.close(last)).await;
+        }
     }
 
     async fn advance(&mut self) -> Result<(), CloseReason> {
         match std::future::poll_fn(|cx| self.poll_step(cx)).await {
-            Step::Received(message) => self.receive(message),
-            Step::Failed(error) => Err(reason_of(&error)),
-            Step::Gone => Err(CloseReason::ClientGone),
-            Step::Frames => self.write_batch(),
+            Step::Readable => self.read(),
             Step::End(reason) => Err(reason),
             Step::Found(found) => {
                 self.looking_up = None;
@@ -156,40 +127,49 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
                 Ok(())
             }
             Step::PingDue => self.ping(),
-            Step::Flushed => {
-                self.writing = false;
-                Ok(())
-            }
         }
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if let Poll::Ready(reason) = self.last_moment.poll(&self.membership.session().outbox, cx) {
+        if let Poll::Ready(reason) = self.poll_end(cx) {
             return Poll::Ready(Step::End(reason));
         }
+        let _ = self.outbox().poll_write(cx);
+        self.answer_last_ping();
         if let Some(Poll::Ready(found)) = self.looking_up.as_mut().map(|look_up| look_up.poll_unpin(cx)) {
             return Poll::Ready(Step::Found(found));
         }
-        if let Poll::Ready(received) = Pin::new(&mut self.socket).poll_next(cx) {
-            return Poll::Ready(match received {
-                Some(Ok(message)) => Step::Received(message),
-                Some(Err(error)) => Step::Failed(error),
-                None => Step::Gone,
-            });
+        if self.line.socket.poll_read_ready(cx).is_ready() {
+            return Poll::Ready(Step::Readable);
         }
         // After reading: an answer that has arrived counts, however late this process looks at it.
-        if self.ping.poll_tick(cx).is_ready() {
-            return Poll::Ready(Step::PingDue);
+        self.ping.poll_tick(cx).map(|_| Step::PingDue)
+    }
+
+    /// Completes when the session is to be closed: when it was told to end, and what may still be written is.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let outbox = &self.membership.session().outbox;
+        if let Poll::Ready(reason) = self.last_moment.poll(outbox, cx) {
+            return Poll::Ready(reason);
         }
-        if self.writing {
-            return Pin::new(&mut self.socket)
-                .poll_flush(cx)
-                .map(|flushed| flushed.map_or_else(Step::Failed, |()| Step::Flushed));
-        }
-        self.membership.session().outbox.poll_take(cx, &mut self.batch, BATCH).map(|taken| match taken {
-            Taken::Frames => Step::Frames,
-            Taken::End(reason) => Step::End(reason),
+        let reason = ready!(outbox.poll_end(cx));
+        outbox.poll_written(cx).map(|()| reason)
+    }
+
+    fn read(&mut self) -> Result<(), CloseReason> {
+        READ.with_borrow_mut(|buffer| match self.line.socket.try_read(buffer) {
+            Ok(0) => Err(CloseReason::ClientGone),
+            Ok(count) => self.receive_all(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) => Err(CloseReason::ClientGone),
         })
+    }
+
+    fn receive_all(&mut self, mut bytes: &[u8]) -> Result<(), CloseReason> {
+        while let Some(message) = self.reader.read(&mut bytes)? {
+            self.receive(message)?;
+        }
+        Ok(())
     }
 
     fn receive(&mut self, message: Message) -> Result<(), CloseReason> {
@@ -198,12 +178,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
                 Some(request) => self.request(request),
                 None => self.ignore(text.len()),
             },
-            Message::Binary(_) => return Err(CloseReason::BinaryMessage),
-            Message::Pong(_) => self.answered = true,
-            Message::Close(Some(close)) if is_complaint(&close) => return Err(CloseReason::ProtocolError),
-            // The library answers these, but writes the answer only when it is asked to write.
-            Message::Ping(_) | Message::Close(_) => self.writing = true,
-            Message::Frame(_) => {}
+            Message::Pong => self.answered = true,
+            Message::Ping(payload) => {
+                self.pong = Some(Frame::pong(&payload));
+                self.answer_last_ping();
+            }
+            Message::Close(close) => {
+                self.echo = Some(Frame::close(close.as_ref().map(|(code, reason)| (*code, reason.as_str()))));
+                return Err(CloseReason::ClientGone);
+            }
         }
         Ok(())
     }
@@ -220,13 +203,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
         }
     }
 
-    fn reply(&mut self, text: String) {
-        let session = self.membership.session();
+    fn reply(&mut self, text: &str) {
         if !std::mem::replace(&mut self.told.refused, true) {
-            let account = session.viewer.account.0;
+            let account = self.membership.session().viewer.account.0;
             tracing::debug!(account, reply = text, "a client's request was refused; further ones are not logged");
         }
-        session.outbox.offer(text.into());
+        self.say(Frame::text(text));
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
@@ -239,70 +221,84 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSession<S> {
                 }
                 Effect::Subscribe(subscription) => self.membership.subscribe(&subscription),
                 Effect::Unsubscribe(subscription) => self.membership.unsubscribe(&subscription),
-                Effect::Reply(text) => self.reply(text),
+                Effect::Reply(text) => self.reply(&text),
             }
         }
-    }
-
-    fn write_batch(&mut self) -> Result<(), CloseReason> {
-        let mut batch = std::mem::take(&mut self.batch);
-        for Frame(payload) in batch.drain(..) {
-            let frame = WsFrame::message(payload, OpCode::Data(Data::Text), true);
-            self.send(Message::Frame(frame))?;
-        }
-        Ok(())
     }
 
     fn ping(&mut self) -> Result<(), CloseReason> {
         if !std::mem::replace(&mut self.answered, false) {
             return Err(CloseReason::PingTimeout);
         }
-        self.send(Message::Ping(bytes::Bytes::new()))
+        self.say(Frame::ping());
+        Ok(())
     }
 
-    fn send(&mut self, message: Message) -> Result<(), CloseReason> {
-        self.writing = true;
-        Pin::new(&mut self.socket).start_send(message).map_err(|error| reason_of(&error))
+    fn answer_last_ping(&mut self) {
+        if self.pong.is_some()
+            && !self.outbox().is_waiting()
+            && let Some(pong) = self.pong.take()
+        {
+            self.say(pong);
+        }
+    }
+
+    /// Says something in its place among the events.
+    fn say(&self, frame: Frame) {
+        if self.outbox().offer(frame) == Offer::Due {
+            self.outbox().write();
+        }
+    }
+
+    fn outbox(&self) -> &Outbox {
+        &self.line.session.outbox
     }
 }
 
-fn reason_of(error: &tungstenite::Error) -> CloseReason {
-    match error {
-        tungstenite::Error::Capacity(CapacityError::MessageTooLong { .. }) => CloseReason::MessageTooBig,
-        tungstenite::Error::Utf8(_) => CloseReason::InvalidUtf8,
-        tungstenite::Error::Protocol(tungstenite::error::ProtocolError::ResetWithoutClosingHandshake) => {
-            CloseReason::ClientGone
-        }
-        tungstenite::Error::Protocol(_) => CloseReason::ProtocolError,
-        _ => CloseReason::ClientGone,
+/// The close frame of the server, if it says one.
+fn last_words(reason: CloseReason) -> Option<Frame> {
+    match reason.close_frame() {
+        CloseFrame::None => None,
+        CloseFrame::Empty => Some(Frame::close(None)),
+        CloseFrame::Code(code, text) => Some(Frame::close(Some((code, text)))),
     }
 }
 
-/// What the library makes of a close frame whose code may not be sent: it would answer with a reason of its own.
-fn is_complaint(close: &WsCloseFrame) -> bool {
-    close.code == CloseCode::Protocol && close.reason.as_str() == "Protocol violation"
+impl Line {
+    fn new(socket: Socket, session: &Arc<SessionHandle>) -> Self {
+        let socket = Arc::new(socket);
+        session.outbox.attach(Arc::clone(&socket));
+        Self { socket, session: Arc::clone(session) }
+    }
+
+    /// Says a last frame, and reads on until the client has closed too, or a moment has passed.
+    async fn close(self, last: Frame) {
+        let said = async {
+            self.session.outbox.say_last(last);
+            std::future::poll_fn(|cx| self.session.outbox.poll_written(cx)).await;
+            self.socket.end_writing()?;
+            while self.read_rest().await? > 0 {}
+            Ok::<(), io::Error>(())
+        };
+        let _ = tokio::time::timeout(CLOSE_GRACE, said).await;
+    }
+
+    async fn read_rest(&self) -> io::Result<usize> {
+        std::future::poll_fn(|cx| {
+            loop {
+                ready!(self.socket.poll_read_ready(cx))?;
+                match READ.with_borrow_mut(|buffer| self.socket.try_read(buffer)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return Poll::Ready(read),
+                }
+            }
+        })
+        .await
+    }
 }
 
-async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut socket: WebSocketStream<S>, reason: CloseReason) {
-    let header_and_payload = match reason.close_frame() {
-        CloseFrame::None => return,
-        CloseFrame::Empty => vec![0x88, 0],
-        CloseFrame::Code(code, text) => {
-            let length = u8::try_from(2 + text.len()).expect("close reasons fit a control frame");
-            [&[0x88, length][..], &code.to_be_bytes(), text.as_bytes()].concat()
-        }
-    };
-    let said = async {
-        // What was handed to the library goes first; but after a protocol error it may hold a close frame of its own.
-        if reason != CloseReason::ProtocolError {
-            std::future::poll_fn(|cx| Pin::new(&mut socket).poll_flush(cx)).await.map_err(std::io::Error::other)?;
-        }
-        let socket = socket.get_mut();
-        socket.write_all(&header_and_payload).await?;
-        socket.shutdown().await?;
-        let mut rest = [0; 1024];
-        while socket.read(&mut rest).await? > 0 {}
-        Ok::<(), std::io::Error>(())
-    };
-    let _ = tokio::time::timeout(CLOSE_GRACE, said).await;
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.session.outbox.detach();
+    }
 }

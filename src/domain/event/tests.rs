@@ -6,8 +6,14 @@ fn read(message: &str) -> Event<'_> {
     Event::read(message).unwrap_or_else(|error| panic!("{error}: {message}"))
 }
 
+/// The payload of a frame: all of it, or what follows the header of a WebSocket's.
 fn text(frame: &Frame) -> &str {
-    std::str::from_utf8(&frame.0).unwrap()
+    let header = match frame.0[..] {
+        [0x81, 126, ..] => 4,
+        [0x81, ..] => 2,
+        _ => 0,
+    };
+    std::str::from_utf8(&frame.0[header..]).unwrap()
 }
 
 fn websocket(message: &str, filtered: Option<&str>) -> serde_json::Value {
