@@ -1,9 +1,13 @@
 //! What holders say, and what it means for the channels that they were asked for.
 
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+#[cfg(test)]
+use super::super::simulation::record::{Record, TakeId, What};
 use super::{
     super::{
         door::LinkId,
@@ -96,6 +100,8 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_live_at(node) {
             interest.count_one(link, check(message));
+            #[cfg(test)]
+            self.sessions.record.note(channel, What::Live);
             self.sessions.give(channel, node, message, Duration::ZERO);
         }
     }
@@ -114,6 +120,8 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_taking(node, round) {
             interest.advance(position, now);
+            #[cfg(test)]
+            self.sessions.record.note(channel, What::Replayed(TakeId { link: link.id, ask, round }));
             self.sessions.give(channel, node, message, age);
         }
     }
@@ -137,6 +145,8 @@ impl Edge {
             let cause = (!interest.is_beginning(now)).then(|| interest.cause_of_lost_beginning());
             self.sessions.miss(&channel, node, cause);
         }
+        #[cfg(test)]
+        self.sessions.record.note(&channel, What::Taken(TakeId { link: link.id, ask, round }));
         interest.live_from(node, link, count, now);
         self.arrange(&channel, now);
     }
@@ -161,9 +171,17 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
+        #[cfg(test)]
+        self.sessions.record.note(channel, What::Said(TakeId { link: self.links[node].id, ask, round }));
         if interest.has_new_gap() {
             let cause = (!interest.is_beginning(now)).then_some(cause);
             self.sessions.miss(channel, node, cause);
         }
+    }
+
+    /// The record of what happens here, for simulations.
+    #[cfg(test)]
+    pub(in super::super) fn record(&self) -> Arc<Record> {
+        Arc::clone(&self.sessions.record)
     }
 }
