@@ -85,6 +85,11 @@ impl Received {
         self.state.lock().watched.remove(channel).is_some()
     }
 
+    /// The node is no more: what is published from now on is nothing that it missed.
+    pub(super) fn ended(&self) {
+        self.state.lock().subscriptions.iter_mut().for_each(|subscription| subscription.is_open = false);
+    }
+
     pub(super) fn is_watched(&self, channel: &Channel) -> bool {
         self.state.lock().watched.contains_key(channel)
     }

@@ -1,6 +1,6 @@
 //! Which events a subscription missed, and whether that was said of its channel, and in that place.
 
-use std::{ops::Range, time::Duration};
+use std::{fmt::Display, ops::Range, time::Duration};
 
 use super::{
     received::Subscription,
@@ -18,6 +18,24 @@ pub(super) struct Hole {
     pub missing: Range<usize>,
     /// Whether its edge told the sessions of a gap of this channel in this place.
     pub is_said: bool,
+    /// Between which places of the record they are missing.
+    pub places: Range<usize>,
+}
+
+impl Hole {
+    /// What is missing where, and what happened there.
+    pub(super) fn words(
+        &self,
+        of: impl Display,
+        subscription: &Subscription,
+        published: &[Duration],
+        record: &[Entry],
+    ) -> String {
+        let (Subscription { channel, since, .. }, missing) = (subscription, &self.missing);
+        let (from, to) = (published[missing.start], published[missing.end - 1]);
+        let there = &record[self.places.start..(self.places.end + 1).min(record.len())];
+        format!("{of} lacks {missing:?} of {channel}, {from:?} to {to:?}, watched since {since:?}: {there:?}")
+    }
 }
 
 /// What a subscription missed of the events that were published at these times: before its first event, and between any
@@ -31,7 +49,7 @@ pub(super) fn holes(subscription: &Subscription, published: &[Duration], record:
     let hole = |missing: Range<usize>, places: Range<usize>| {
         let missing = missing.start.max(counts_from)..missing.end;
         let last = *published.get(missing.end.checked_sub(1)?)?;
-        (!missing.is_empty()).then(|| Hole { is_said: is_said(record, places, last), missing })
+        (!missing.is_empty()).then(|| Hole { is_said: is_said(record, places.clone(), last), missing, places })
     };
     let got = &subscription.got;
     let first = match got.first() {

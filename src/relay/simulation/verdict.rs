@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     node::{Node, TICKS},
-    received::{Got, Subscription},
-    rule::{self, Hole},
+    received::Got,
+    rule,
     world::World,
 };
 use crate::{cluster::NodeId, domain::Channel};
@@ -25,36 +25,28 @@ pub(super) fn holes(world: &World) -> usize {
 
 /// Whether no events are missing anywhere of which that was not said, there.
 pub(super) fn assert_no_gap_unsaid(world: &World) {
-    let unsaid: Vec<String> = runs(world)
-        .flat_map(|node| holes_at(world, node).into_iter().map(|hole| (&node.id, hole)))
-        .filter(|(_, (_, hole))| !hole.is_said)
-        .map(|(id, (subscription, hole))| words(world, id, &subscription, &hole))
-        .collect();
+    let holes: Vec<(String, bool)> = runs(world).flat_map(|node| holes_at(world, node)).collect();
+    let unsaid: Vec<_> = holes.iter().filter(|(_, is_said)| !is_said).map(|(words, _)| words).collect();
     assert!(unsaid.is_empty(), "missing, and not said: {unsaid:#?}");
     // They agree with what is in the record.
     gaps(world);
 }
 
-fn words(world: &World, id: &NodeId, subscription: &Subscription, hole: &Hole) -> String {
-    let (channel, missing) = (&subscription.channel, &hole.missing);
-    let published = &world.published[channel];
-    let (from, to) = (published[missing.start], published[missing.end - 1]);
-    format!("{id} lacks {missing:?} of {channel}, {from:?} to {to:?}, watched since {:?}", subscription.since)
-}
-
-/// What the subscriptions of one run of a node missed. None of them got anything older than itself.
-fn holes_at(world: &World, node: &Node) -> Vec<(Subscription, Hole)> {
+/// What the subscriptions of one run of a node missed: in words, and whether that was said. None of them got anything older
+/// than itself.
+fn holes_at(world: &World, node: &Node) -> Vec<(String, bool)> {
     let mut holes = Vec::new();
     for subscription in node.received.subscriptions() {
         let channel = &subscription.channel;
         let Some(published) = world.published.get(channel) else { continue };
-        let found = rule::holes(&subscription, published, &node.received.record().of(channel));
+        let record = node.received.record().of(channel);
+        let found = rule::holes(&subscription, published, &record);
         if let Some(Got { number: first, .. }) = subscription.got.first() {
             let older = subscription.since.saturating_sub(published[*first]);
             let id = &node.id;
             assert!(older <= world.under_way, "{id}: {channel}: {first} is {older:?} older than the subscription");
         }
-        holes.extend(found.into_iter().map(|hole| (subscription.clone(), hole)));
+        holes.extend(found.iter().map(|hole| (hole.words(&node.id, &subscription, published, &record), hole.is_said)));
     }
     holes
 }

@@ -88,6 +88,7 @@ impl World {
     /// The process dies; its connections are reset.
     pub(super) fn kill(&mut self, index: usize) {
         let Some(node) = self.nodes.remove(&index) else { return };
+        node.received.ended();
         self.buried.push((index, node));
         self.leaving.retain(|leaving| *leaving != index);
         for ((edge, holder), wire) in self.wires.extract_if(.., |(edge, holder), _| *edge == index || *holder == index)

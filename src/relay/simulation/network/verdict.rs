@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use super::{
     super::{
         received::{Got, Subscription, metric},
-        rule::{self, Hole},
+        rule,
     },
     cluster::Cluster,
     host::{Run, channel},
@@ -52,12 +52,10 @@ pub(super) fn verdict(cluster: &Cluster) -> Verdict {
 fn holes(cluster: &Cluster, run: &Run) -> Vec<(String, bool)> {
     let mut holes = Vec::new();
     for (number, subscription) in subscriptions(cluster, run) {
-        let (times, channel, of) = (&cluster.published[number], &subscription.channel, &run.name);
-        let found = rule::holes(&subscription, times, &run.received.record().of(channel));
-        holes.extend(found.into_iter().map(|Hole { missing, is_said }| {
-            let (from, to, since) = (times[missing.start], times[missing.end - 1], subscription.since);
-            (format!("{of} lacks {missing:?} of {channel}, {from:?} to {to:?}, watched since {since:?}"), is_said)
-        }));
+        let (times, channel) = (&cluster.published[number], &subscription.channel);
+        let record = run.received.record().of(channel);
+        let found = rule::holes(&subscription, times, &record);
+        holes.extend(found.iter().map(|hole| (hole.words(&run.name, &subscription, times, &record), hole.is_said)));
         if let Some(Got { number: first, .. }) = subscription.got.first() {
             let older = subscription.since.saturating_sub(times[*first]);
             assert!(older <= cluster.under_way, "{channel}: {first} is {older:?} older than its subscription");
