@@ -4,6 +4,9 @@
 
 mod network;
 mod node;
+mod received;
+pub(super) mod record;
+mod rule;
 mod scenarios;
 mod verdict;
 mod wire;

@@ -117,9 +117,9 @@ impl Attempt {
     }
 
     /// Whether, as nothing was taken yet, what came since the first take may be missing: there was another one, or it took
-    /// too long, as nobody had Redis.
-    pub(super) fn has_lost_its_beginning(&self, now: Instant) -> bool {
-        let patience = if self.begun.is_some() { ANSWER } else { MOMENT };
+    /// too long. Who has `held` the channel all the time answers with all that came since it was asked.
+    pub(super) fn has_lost_its_beginning(&self, held: bool, now: Instant) -> bool {
+        let patience = if held { ANSWER } else { MOMENT };
         self.round > 1 || self.beginning.is_some_and(|beginning| now.duration_since(beginning) >= patience)
     }
 

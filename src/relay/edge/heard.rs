@@ -1,9 +1,13 @@
 //! What holders say, and what it means for the channels that they were asked for.
 
+#[cfg(test)]
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+#[cfg(test)]
+use super::super::simulation::record::{Record, TakeId, What};
 use super::{
     super::{
         door::LinkId,
@@ -96,6 +100,8 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_live_at(node) {
             interest.place.count_one(link, check(message));
+            #[cfg(test)]
+            self.sessions.record.note(channel, What::Live);
             self.sessions.give(channel, node, message, Duration::ZERO);
         }
     }
@@ -113,8 +119,13 @@ impl Edge {
         let Some(channel) = link.channel(ask) else { return };
         let Some(interest) = self.channels.get_mut(channel) else { return };
         if interest.is_taking(node, round) {
+            if let Some(cause) = interest.lost_beginning(node, now) {
+                self.sessions.miss(channel, node, cause);
+            }
             interest.place.advance(position);
             interest.attempt.give_time(now);
+            #[cfg(test)]
+            self.sessions.record.note(channel, What::Replayed(TakeId { link: link.id, ask, round }));
             self.sessions.give(channel, node, message, age);
         }
     }
@@ -134,11 +145,11 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(&channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
-        let attempt = &interest.attempt;
-        if interest.place.position().is_none() && attempt.has_lost_its_beginning(now) {
-            let cause = (!attempt.is_beginning(now)).then(|| attempt.cause_of_lost_beginning());
+        if let Some(cause) = interest.lost_beginning(node, now) {
             self.sessions.miss(&channel, node, cause);
         }
+        #[cfg(test)]
+        self.sessions.record.note(&channel, What::Taken(TakeId { link: link.id, ask, round }));
         interest.live_from(node, link, count, now);
         self.arrange(&channel, now);
     }
@@ -163,10 +174,18 @@ impl Edge {
         let Some(interest) = self.channels.get_mut(channel).filter(|interest| interest.is_taking(node, round)) else {
             return;
         };
+        #[cfg(test)]
+        self.sessions.record.note(channel, What::Said(TakeId { link: self.links[node].id, ask, round }));
         interest.place.forget_check();
         if interest.attempt.has_new_gap() {
             let cause = (!interest.attempt.is_beginning(now)).then_some(cause);
             self.sessions.miss(channel, node, cause);
         }
+    }
+
+    /// The record of what happens here, for simulations.
+    #[cfg(test)]
+    pub(in super::super) fn record(&self) -> Arc<Record> {
+        Arc::clone(&self.sessions.record)
     }
 }

@@ -143,6 +143,16 @@ impl Interest {
         }
     }
 
+    /// A node's first answer has come: what to say of events that may be missing before it, if any may be, which is no gap
+    /// if it is no more than the beginning of a subscription.
+    pub(super) fn lost_beginning(&mut self, node: &NodeId, now: Instant) -> Option<Option<GapCause>> {
+        // Only who was not subscribed when it was asked has confirmed since.
+        let held = self.asked_of(node).is_some_and(|asked| asked.confirmed.is_none());
+        let is_lost = self.place.position().is_none() && self.attempt.has_lost_its_beginning(held, now);
+        let cause = (!self.attempt.is_beginning(now)).then(|| self.attempt.cause_of_lost_beginning());
+        (is_lost && self.attempt.has_new_gap()).then_some(cause)
+    }
+
     /// How many of these nodes have confirmed.
     pub(super) fn confirmed(&self, able: &[NodeId]) -> usize {
         self.asked.iter().filter(|asked| asked.confirmed.is_some() && able.contains(&asked.node)).count()

@@ -8,6 +8,8 @@ use std::{
 };
 
 use super::super::message::GapCause;
+#[cfg(test)]
+use super::super::simulation::record::{Record, What};
 use crate::{
     cluster::NodeId,
     domain::{Channel, ChannelKind},
@@ -23,11 +25,21 @@ pub(super) struct Sessions {
     untold: BTreeMap<&'static str, (usize, Channel, NodeId)>,
     /// Whether a control channel was among those of which something was missed.
     control: bool,
+    /// What happened, for simulations.
+    #[cfg(test)]
+    pub record: Arc<Record>,
 }
 
 impl Sessions {
     pub(super) fn new(sink: Arc<dyn Sink>, metrics: Arc<Metrics>) -> Self {
-        Self { sink, metrics, untold: BTreeMap::new(), control: false }
+        Self {
+            sink,
+            metrics,
+            untold: BTreeMap::new(),
+            control: false,
+            #[cfg(test)]
+            record: Arc::default(),
+        }
     }
 
     /// Hands an event on. One that was too large for the link came empty.
@@ -44,6 +56,8 @@ impl Sessions {
 
     /// Events of a channel are missing, or may be. Without a cause it is no more than the beginning of a subscription.
     pub(super) fn miss(&mut self, channel: &Channel, node: &NodeId, cause: Option<GapCause>) {
+        #[cfg(test)]
+        self.record.note(channel, What::Missed { is_counted: cause.is_some() });
         if let Some(cause) = cause {
             self.metrics.relay.gap(cause);
             let example = || (0, channel.clone(), node.clone());

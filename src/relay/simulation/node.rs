@@ -1,17 +1,16 @@
 //! A simulated node and its connection to Redis.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
     super::{edge::Edge, holder::Holder, log::Limits, position::Tick},
-    verdict::Got,
+    received::Received,
 };
 use crate::{cluster::NodeId, domain::Channel, telemetry::Metrics, upstream::Sink};
 
@@ -19,34 +18,6 @@ pub(super) const TICKS: &str = "ticks";
 
 /// As the task of a real node does: who has not run for longer was stopped.
 const ASLEEP: Duration = Duration::from_secs(2);
-
-/// What a node's clients would have got: which subscription, and number of each event.
-#[derive(Default)]
-pub(super) struct Received {
-    pub events: Mutex<Vec<(usize, Got)>>,
-    /// Since when each channel is watched, and by which subscription.
-    pub watched: Mutex<HashMap<Channel, (Instant, usize)>>,
-    /// What time it is.
-    pub now: Mutex<Option<Instant>>,
-}
-
-impl Sink for Received {
-    fn receive(&self, channel: &str, message: &str, age: Duration) {
-        let (since, subscription) = *self.watched.lock().get(channel).expect("only what is watched comes");
-        // As the delivery to sessions does.
-        let came_later = self.now.lock().is_some_and(|now| since > now - age);
-        if !age.is_zero() && came_later {
-            return;
-        }
-        let number =
-            message.split(' ').next().and_then(|number| number.parse().ok()).expect("events begin with a number");
-        self.events.lock().push((subscription, Got { number, is_replayed: !age.is_zero() }));
-    }
-
-    fn lagged(&self, _messages: u64) {}
-
-    fn connected(&self) {}
-}
 
 /// What comes from Redis.
 #[derive(Clone, Debug)]
@@ -160,21 +131,23 @@ pub(super) struct Node {
     pub ticked: Instant,
     /// Ticks under way to Redis.
     pub publishing: VecDeque<(Instant, Tick)>,
-    /// What was ever watched, and since when.
-    pub subscriptions: Vec<(Channel, Instant)>,
+    /// When the simulation began.
+    began: Instant,
 }
 
 impl Node {
-    pub(super) fn new(id: NodeId, incarnation: u64, now: Instant) -> Self {
+    pub(super) fn new(id: NodeId, incarnation: u64, began: Instant, now: Instant) -> Self {
         let (received, metrics) = (Arc::<Received>::default(), Arc::<Metrics>::default());
         let limits = Limits { age: Duration::from_secs(60), bytes: 64 * 1024 * 1024 };
         let mut upstream = Upstream::default();
         upstream.change(vec![Channel::named(TICKS)], Vec::new(), now);
         upstream.restore(now);
+        let edge = Edge::new(Arc::clone(&received) as Arc<dyn Sink>, Arc::clone(&metrics));
+        received.comes_from(edge.record());
         Self {
             id,
             holder: Holder::new(incarnation, limits),
-            edge: Edge::new(Arc::clone(&received) as Arc<dyn Sink>, Arc::clone(&metrics)),
+            edge,
             upstream,
             received,
             metrics,
@@ -186,7 +159,7 @@ impl Node {
             settled: now,
             ticked: now,
             publishing: VecDeque::new(),
-            subscriptions: Vec::new(),
+            began,
         }
     }
 
@@ -196,18 +169,15 @@ impl Node {
 
     /// A session subscribes to a channel, if none has.
     pub(super) fn watch(&mut self, channel: &Channel, now: Instant) {
-        let mut watched = self.received.watched.lock();
-        if !watched.contains_key(channel) {
-            watched.insert(channel.clone(), (now, self.subscriptions.len()));
-            self.subscriptions.push((channel.clone(), now));
-            drop(watched);
+        if !self.received.is_watched(channel) {
+            self.received.subscribed(channel, now - self.began);
             self.edge.want(vec![channel.clone()], now);
         }
     }
 
     /// It unsubscribes.
     pub(super) fn leave(&mut self, channel: &Channel) {
-        if self.received.watched.lock().remove(channel).is_some() {
+        if self.received.left(channel) {
             self.edge.leave(std::slice::from_ref(channel));
         }
     }
@@ -222,7 +192,7 @@ impl Node {
 
     /// Takes what has arrived from Redis.
     pub(super) fn take_news(&mut self, now: Instant) {
-        *self.received.now.lock() = Some(now);
+        self.received.record().is_at(now - self.began);
         if self.upstream.is_silent(now) {
             return;
         }

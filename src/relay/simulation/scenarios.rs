@@ -89,6 +89,7 @@ pub(super) fn try_seeds(default: u64, scenario: impl Fn(u64) + std::panic::RefUn
 
 fn assert_nothing_missing(world: World) {
     let world = settle(world);
+    assert_no_gap_unsaid(&world);
     assert_eq!((holes(&world), gaps(&world)), (0, 0));
 }
 

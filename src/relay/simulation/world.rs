@@ -20,16 +20,10 @@ const STEP: Duration = Duration::from_millis(2);
 /// The same while nothing happens.
 const IDLE_STEP: Duration = Duration::from_millis(25);
 
-/// An event as it was published.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Published {
-    pub number: usize,
-    pub at: Instant,
-}
-
 pub(super) struct World {
     pub random: fastrand::Rng,
     pub now: Instant,
+    began: Instant,
     /// How much time passes at once.
     step: Duration,
     pub nodes: BTreeMap<usize, Node>,
@@ -41,7 +35,8 @@ pub(super) struct World {
     pub leaving: Vec<usize>,
     links_ever: u64,
     runs_ever: u64,
-    pub published: HashMap<Channel, Vec<Published>>,
+    /// When the events of each channel were published, from the beginning on.
+    pub published: HashMap<Channel, Vec<Duration>>,
     pub pace: f64,
     channels: usize,
     /// What may be older than a subscription: what was under way when it was made.
@@ -56,9 +51,11 @@ pub(super) fn channel(number: usize) -> Channel {
 
 impl World {
     pub(super) fn new(seed: u64, channels: usize) -> Self {
+        let now = Instant::now();
         Self {
             random: fastrand::Rng::with_seed(seed),
-            now: Instant::now(),
+            now,
+            began: now,
             step: STEP,
             nodes: BTreeMap::new(),
             wires: BTreeMap::new(),
@@ -84,13 +81,14 @@ impl World {
         // Clocks jump: a later process may have an earlier number.
         let (base, number) = (1_000_000, self.runs_ever);
         let incarnation = if self.random.bool() { base + number } else { base - number };
-        let node = Node::new(id, incarnation, self.now);
+        let node = Node::new(id, incarnation, self.began, self.now);
         self.nodes.insert(index, node);
     }
 
     /// The process dies; its connections are reset.
     pub(super) fn kill(&mut self, index: usize) {
         let Some(node) = self.nodes.remove(&index) else { return };
+        node.received.ended();
         self.buried.push((index, node));
         self.leaving.retain(|leaving| *leaving != index);
         for ((edge, holder), wire) in self.wires.extract_if(.., |(edge, holder), _| *edge == index || *holder == index)
@@ -161,7 +159,7 @@ impl World {
                 let channel = channel(self.random.usize(0..self.channels));
                 let events = self.published.entry(channel.clone()).or_default();
                 let number = events.len();
-                events.push(Published { number, at: self.now });
+                events.push(self.now - self.began);
                 // Every other event has the same text as the one before, but for the number that only tests read.
                 self.publish(&channel, &format!("{number} {}", number / 2));
             }

@@ -219,7 +219,10 @@ impl Cluster {
 
     fn kill(&mut self, node: usize) {
         self.sim.crash(name(node));
-        self.buried.extend(self.places[node].lock().take());
+        if let Some(run) = self.places[node].lock().take() {
+            run.received.ended();
+            self.buried.push(run);
+        }
     }
 
     /// Ends one trouble.

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use turmoil::net::{TcpListener, TcpStream};
 
-use super::{super::verdict::Got, redis::Line};
+use super::{super::received::Received, redis::Line};
 use crate::{
     cluster::{ClusterConfig, Found, Incarnation, system_resolver},
     domain::{Channel, StreamRequest, Transport, Viewer, json, stream::FeedAccess},
@@ -45,14 +45,6 @@ pub(super) struct Common {
     runs_ever: AtomicU64,
 }
 
-/// What a node's clients would have got: channel, by which of its subscriptions, and number of each event.
-#[derive(Default)]
-pub(super) struct Received {
-    pub events: Mutex<Vec<(Arc<str>, usize, Got)>>,
-    /// How often each channel was subscribed to, and when last.
-    subscriptions: Mutex<BTreeMap<Arc<str>, (usize, Duration)>>,
-}
-
 /// One run of a node, as seen from outside.
 pub(super) struct Run {
     pub name: String,
@@ -61,8 +53,6 @@ pub(super) struct Run {
     pub holding: Arc<Holding>,
     pub metrics: Arc<Metrics>,
     pub received: Arc<Received>,
-    /// When each subscription to each channel was made, and for which number.
-    pub watched: BTreeMap<(usize, usize), Duration>,
     hub: Arc<Hub>,
     session: Arc<SessionHandle>,
     open: BTreeMap<usize, Arc<Subscription>>,
@@ -82,38 +72,13 @@ impl Common {
     }
 }
 
-impl Sink for Received {
-    fn receive(&self, channel: &str, message: &str, age: Duration) {
-        let number = message.split(' ').next().and_then(|number| number.parse().ok());
-        let number = number.expect("events begin with a number");
-        let subscriptions = self.subscriptions.lock();
-        let (channel, (subscription, since)) =
-            subscriptions.get_key_value(channel).expect("only what is watched comes");
-        // As the delivery to sessions does.
-        let now = turmoil::sim_elapsed().expect("events come in a simulation");
-        if !age.is_zero() && *since > now.saturating_sub(age) {
-            return;
-        }
-        let got = Got { number, is_replayed: !age.is_zero() };
-        self.events.lock().push((Arc::clone(channel), *subscription, got));
-    }
-
-    fn lagged(&self, _messages: u64) {}
-
-    fn connected(&self) {}
-}
-
 impl Run {
     /// A session subscribes to a channel, if none has.
     pub(super) fn watch(&mut self, number: usize, now: Duration) {
         if self.open.contains_key(&number) {
             return;
         }
-        let mut subscriptions = self.received.subscriptions.lock();
-        let (count, since) = subscriptions.entry(channel(number).into()).or_default();
-        (*count, *since) = (*count + 1, now);
-        self.watched.insert((number, *count), now);
-        drop(subscriptions);
+        self.received.subscribed(&Channel::named(&channel(number)), now);
         let message = format!(r#"{{"stream":"hashtag","tag":"c{number}"}}"#);
         let message = json::parse(&message).and_then(json::Value::object).expect("simulations do not fail here");
         let stream =
@@ -127,6 +92,7 @@ impl Run {
     pub(super) fn leave(&mut self, number: usize) {
         if let Some(subscription) = self.open.remove(&number) {
             self.hub.unsubscribe(&self.session, &subscription);
+            self.received.unsubscribed(&Channel::named(&channel(number)));
         }
     }
 
@@ -194,6 +160,7 @@ pub(super) async fn run(common: Arc<Common>, name: String, place: Place) -> turm
     lifecycle.spawn_lasting("ticks", async move { ticking.tick().await });
     let (hub, received) = (Arc::new(Hub::new(Arc::clone(&metrics))), Arc::<Received>::default());
     let edge = Edge::new(Arc::clone(&received) as Arc<dyn Sink>, Arc::clone(&metrics));
+    received.comes_from(edge.record());
     let (door, letters) = door();
     lifecycle.spawn_lasting("router", router::run(Arc::clone(&hub), Arc::clone(&holding), edge, letters));
     lifecycle.spawn_lasting("own link", router::own_link(config.node.clone(), Arc::clone(&holding), door.clone()));
@@ -213,8 +180,8 @@ pub(super) async fn run(common: Arc<Common>, name: String, place: Place) -> turm
     })?;
     let session = Arc::new(SessionHandle::new(Viewer::in_tests(1, "read"), Transport::WebSocket));
     hub.join(&session);
-    let (watched, open) = (BTreeMap::new(), BTreeMap::new());
-    *place.lock() = Some(Run { name, upstream, line, holding, metrics, received, watched, hub, session, open });
+    let open = BTreeMap::new();
+    *place.lock() = Some(Run { name, upstream, line, holding, metrics, received, hub, session, open });
     lifecycle.stopping().await;
     drop(found);
     Err("an essential task has ended")?
