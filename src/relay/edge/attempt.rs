@@ -15,6 +15,9 @@ const LONGEST_ANSWER: Duration = Duration::from_secs(15);
 /// How long the beginning of a subscription may take.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// How long a take may be on its way to a holder that has all that came since it arrived there.
+const LONGEST_WAY: Duration = Duration::from_secs(2);
+
 /// What was tried, and since when.
 #[derive(Debug, Default)]
 pub(super) struct Attempt {
@@ -117,9 +120,10 @@ impl Attempt {
     }
 
     /// Whether, as nothing was taken yet, what came since the first take may be missing: there was another one, or it took
-    /// too long. Who has `held` the channel all the time answers with all that came since it was asked.
+    /// too long. Who has `held` the channel all the time answers with all that came since it was asked, but nobody knows when
+    /// that was.
     pub(super) fn has_lost_its_beginning(&self, held: bool, now: Instant) -> bool {
-        let patience = if held { ANSWER } else { MOMENT };
+        let patience = if held { LONGEST_WAY } else { MOMENT };
         self.round > 1 || self.beginning.is_some_and(|beginning| now.duration_since(beginning) >= patience)
     }
 

@@ -9,7 +9,7 @@ use super::{
 use crate::telemetry::Metrics;
 
 /// What is missing so soon after the beginning of a subscription is no gap.
-const MOMENT: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Events that a subscription missed.
 #[derive(Clone, Debug, PartialEq, Eq)]
