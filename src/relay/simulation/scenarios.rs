@@ -347,7 +347,7 @@ fn storm(seed: u64) -> World {
     for _ in 0..12 {
         let node = any_node(&mut world);
         match world.random.u8(0..12) {
-            0 if world.nodes.len() > 1 => world.kill(node),
+            0 if world.nodes.len() > world.leaving.len() + 1 => world.kill(node),
             1 => {
                 let new = world.random.usize(0..5);
                 if !world.nodes.contains_key(&new) {

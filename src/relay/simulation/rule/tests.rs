@@ -132,7 +132,7 @@ fn what_is_missing_within_a_second_of_the_beginning_is_no_hole() {
 
 #[test]
 fn what_is_missing_later_at_the_beginning_is_one() {
-    assert_eq!(Story::since(3).taken(1, 6).live(7..9).holes(9), [(4..7, false)]);
+    assert_eq!(Story::since(3).taken(1, 6).live(7..9).holes(9), [(5..7, false)]);
     assert_eq!(Story::since(3).said(1, 6).taken(1, 6).live(7..9).holes(9), [(4..7, true)]);
 }
 
@@ -140,12 +140,12 @@ fn what_is_missing_later_at_the_beginning_is_one() {
 fn a_gap_before_a_subscription_is_none_of_it() {
     let mut story = Story::since(3).said(1, 2).taken(1, 2);
     story.subscription.place = story.record.len();
-    assert_eq!(story.live(7..9).holes(9), [(4..7, false)]);
+    assert_eq!(story.live(7..9).holes(9), [(5..7, false)]);
 }
 
 #[test]
 fn a_subscription_that_got_nothing_missed_everything() {
-    assert_eq!(Story::since(3).taken(1, 3).holes(9), [(4..9, false)]);
+    assert_eq!(Story::since(3).taken(1, 3).holes(9), [(5..9, false)]);
     assert_eq!(Story::since(3).said(1, 9).taken(1, 9).holes(9), [(4..9, true)]);
     assert_eq!(Story::since(3).holes(4), []);
 }
