@@ -50,7 +50,7 @@ async fn the_total_is_what_postgresql_sees() {
         let second = async { Ws::try_open(&server, "/", &headers).await.is_ok() };
         let third = async {
             eventually("second connection", || async { db.connections().await == 2 }).await;
-            assert_eq!(server.metric(TOTAL, &[]).await, 2.0);
+            server.wait_for_metric(TOTAL, &[], 2.0).await;
             lock.release().await;
         };
         tokio::join!(second, third).0
