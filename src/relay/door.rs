@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
 
 use super::message::{Notice, Order};
 use crate::cluster::NodeId;
@@ -20,8 +23,8 @@ pub(super) struct LinkId(pub u64);
 pub(super) enum Letter {
     /// There is a link to a node.
     Open { link: LinkId, node: NodeId, orders: Arc<Orders> },
-    /// A node says this.
-    Notices { link: LinkId, notices: Vec<Notice> },
+    /// A node has said this at that time.
+    Notices { link: LinkId, notices: Vec<Notice>, said: Instant },
     /// The link is no more.
     Closed { link: LinkId },
 }
@@ -85,7 +88,7 @@ impl Door {
 impl OpenLink {
     /// The node says this.
     pub(super) async fn hear(&self, notices: Vec<Notice>) -> Result<(), NoEdge> {
-        self.mailbox.send(Letter::Notices { link: self.id, notices }).await.map_err(|_| NoEdge)
+        self.mailbox.send(Letter::Notices { link: self.id, notices, said: Instant::now() }).await.map_err(|_| NoEdge)
     }
 
     /// The link has ended.

@@ -226,7 +226,9 @@ impl Holder {
             match &mut ask.mode {
                 Mode::Relaying => {
                     if let Some(edge) = self.edges.get_mut(&ask.key.edge) {
-                        edge.outlet.put(Notice::Event { ask: ask.key.ask, message: Arc::clone(&message) });
+                        let event =
+                            Notice::Event { ask: ask.key.ask, age: Duration::ZERO, message: Arc::clone(&message) };
+                        edge.outlet.put_event(event, now);
                     }
                 }
                 Mode::Replaying { next, .. } => {

@@ -42,6 +42,8 @@ pub enum Notice {
     Event {
         /// The ask.
         ask: u64,
+        /// How long it waited on its way, if somebody did not keep up; else nothing.
+        age: Duration,
         /// The event; empty if it is too large.
         message: Arc<str>,
     },
@@ -104,7 +106,20 @@ pub enum Notice {
     Leaving,
 }
 
+/// An event that waits for less than this is as young as when it came: with that the watchers who came meanwhile need not be
+/// told apart for each event.
+const NO_WAIT: Duration = Duration::from_millis(50);
+
 impl Notice {
+    /// An event has waited for so long on its way.
+    pub(super) fn grow_older(&mut self, waited: Duration) {
+        match self {
+            Self::Replay { age, .. } => *age += waited,
+            Self::Event { age, .. } if waited >= NO_WAIT => *age += waited,
+            _ => {}
+        }
+    }
+
     /// How much it takes where it waits, in bytes.
     pub(super) fn size(&self) -> usize {
         size_of::<Self>()

@@ -83,7 +83,10 @@ fn open(edge: &mut Edge, letter: Letter) {
     let now = Instant::now();
     match letter {
         Letter::Open { link, node, orders } => edge.opened(link, &node, orders, now),
-        Letter::Notices { link, notices } => edge.heard(link, notices, now),
+        Letter::Notices { link, mut notices, said } => {
+            notices.iter_mut().for_each(|notice| notice.grow_older(now - said));
+            edge.heard(link, notices, now);
+        }
         Letter::Closed { link } => edge.closed(link, now),
     }
 }

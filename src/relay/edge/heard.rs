@@ -42,8 +42,8 @@ impl Edge {
             Notice::Broken => return self.broken(node, now),
             Notice::Up => return self.is_able_again(node, |link| !link.set_up(true, now), now),
             Notice::Leaving => return self.change(node, |link| !std::mem::replace(&mut link.is_leaving, true)),
-            Notice::Event { ask, message } => {
-                self.event(node, ask, &message);
+            Notice::Event { ask, age, message } => {
+                self.event(node, ask, age, &message);
                 return false;
             }
             Notice::Held { ask, since } => self.held(node, ask, since, now),
@@ -94,7 +94,7 @@ impl Edge {
     }
 
     /// An event counts if it comes from the channel's live source.
-    fn event(&mut self, node: &NodeId, ask: u64, message: &str) {
+    fn event(&mut self, node: &NodeId, ask: u64, age: Duration, message: &str) {
         let Some(link) = self.links.get(node) else { return };
         let Some(channel) = link.channel(ask) else { return };
         let Some(interest) = self.channels.get_mut(channel) else { return };
@@ -102,7 +102,7 @@ impl Edge {
             interest.place.count_one(link, check(message));
             #[cfg(test)]
             self.sessions.record.note(channel, What::Live);
-            self.sessions.give(channel, node, message, Duration::ZERO);
+            self.sessions.give(channel, node, message, age);
         }
     }
 

@@ -49,6 +49,10 @@ fn tick(counter: u64) -> Tick {
     Tick { incarnation: 7, counter }
 }
 
+fn event(ask: u64, message: &str) -> Notice {
+    Notice::Event { ask, age: Duration::ZERO, message: message.into() }
+}
+
 /// Owner, standby, and who comes after them.
 fn line_of_succession() -> [NodeId; 3] {
     let mut left = vec![node("a"), node("b"), node("c")];
@@ -176,8 +180,8 @@ async fn events_are_delivered_once_though_two_nodes_relay_them() {
     let mut scene = Scene::new();
     let ask = scene.give(&owner);
     scene.hold(&standby);
-    scene.hear(&owner, vec![Notice::Event { ask, message: "one".into() }]);
-    scene.hear(&standby, vec![Notice::Event { ask: 1, message: "one".into() }]);
+    scene.hear(&owner, vec![event(ask, "one")]);
+    scene.hear(&standby, vec![event(1, "one")]);
     assert_eq!(*scene.received.0.lock(), ["one"]);
 }
 

@@ -24,7 +24,7 @@ pub(in super::super) struct OutletFull;
 #[derive(Debug)]
 struct Waiting {
     notice: Notice,
-    /// When the event arrived that is replayed: its age grows until it is sent.
+    /// When the event arrived, if it is one: its age grows until it is sent.
     received: Option<Instant>,
 }
 
@@ -47,8 +47,8 @@ impl Outlet {
         self.push(Waiting { notice, received: None });
     }
 
-    /// Puts an event of the log that arrived at this time.
-    pub(super) fn put_replay(&mut self, notice: Notice, received: Instant) {
+    /// Puts an event that arrived at this time.
+    pub(super) fn put_event(&mut self, notice: Notice, received: Instant) {
         self.push(Waiting { notice, received: Some(received) });
     }
 
@@ -100,8 +100,8 @@ impl Waiting {
     }
 
     fn sent_at(mut self, now: Instant) -> Notice {
-        if let (Notice::Replay { age, .. }, Some(received)) = (&mut self.notice, self.received) {
-            *age = now - received;
+        if let Some(received) = self.received {
+            self.notice.grow_older(now - received);
         }
         self.notice
     }

@@ -59,7 +59,7 @@ impl Holder {
                     message: Arc::clone(&entry.message),
                 };
                 *next = entry.next;
-                edge.outlet.put_replay(notice, entry.received);
+                edge.outlet.put_event(notice, entry.received);
             } else {
                 edge.outlet.put(Notice::Taken { ask, round, count });
                 edge.replaying.remove(&ask);

@@ -98,7 +98,7 @@ fn position(tick: Tick, count: u32, last: &str) -> Position {
 }
 
 fn event(ask: u64, message: &str) -> Notice {
-    Notice::Event { ask, message: message.into() }
+    Notice::Event { ask, age: Duration::ZERO, message: message.into() }
 }
 
 fn replay(tick: Tick, count: u32, message: &str) -> Notice {

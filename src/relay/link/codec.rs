@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn event(bytes: usize) -> notice::Kind {
-        notice::Kind::Event(proto::Event { ask: 1, message: vec![b'x'; bytes].into() })
+        notice::Kind::Event(proto::Event { ask: 1, age: 0, message: vec![b'x'; bytes].into() })
     }
 
     #[test]

@@ -106,6 +106,10 @@ fn read_tick(tick: Option<proto::Tick>, field: &'static str) -> Result<Tick, Mal
     Ok(Tick { incarnation: tick.incarnation, counter: tick.counter })
 }
 
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// A message as bytes that share its memory.
 struct Shared(Arc<str>);
 
@@ -126,14 +130,16 @@ fn read_message(bytes: &Bytes, field: &'static str) -> Result<Arc<str>, Malforme
 pub(super) fn notice(notice: Notice) -> proto::Notice {
     let kind = match notice {
         Notice::Tick(mark) => notice::Kind::Tick(tick(mark)),
-        Notice::Event { ask, message } => notice::Kind::Event(proto::Event { ask, message: bytes(message) }),
+        Notice::Event { ask, age, message } => {
+            notice::Kind::Event(proto::Event { ask, age: microseconds(age), message: bytes(message) })
+        }
         Notice::Held { ask, since } => notice::Kind::Held(proto::Held { ask, since: Some(tick(since)) }),
         Notice::Replay { ask, round, tick: mark, count, age, message } => notice::Kind::Replay(proto::Replay {
             ask,
             round,
             tick: Some(tick(mark)),
             count,
-            age: u64::try_from(age.as_micros()).unwrap_or(u64::MAX),
+            age: microseconds(age),
             message: bytes(message),
         }),
         Notice::Taken { ask, round, count } => notice::Kind::Taken(proto::Taken { ask, round, count }),
@@ -175,9 +181,11 @@ pub(super) fn read_notices(notices: proto::Notices) -> Result<Vec<Notice>, Malfo
 fn read_notice(kind: notice::Kind) -> Result<Notice, Malformed> {
     Ok(match kind {
         notice::Kind::Tick(tick) => Notice::Tick(read_tick(Some(tick), "notice.tick")?),
-        notice::Kind::Event(event) => {
-            Notice::Event { ask: event.ask, message: read_message(&event.message, "notice.event.message")? }
-        }
+        notice::Kind::Event(event) => Notice::Event {
+            ask: event.ask,
+            age: Duration::from_micros(event.age),
+            message: read_message(&event.message, "notice.event.message")?,
+        },
         notice::Kind::Held(held) => Notice::Held { ask: held.ask, since: read_tick(held.since, "notice.held.since")? },
         notice::Kind::Replay(replay) => Notice::Replay {
             ask: replay.ask,

@@ -12,10 +12,15 @@ use crate::{
     upstream::Sink,
 };
 
-struct Nobody;
+/// Notes how old each event is.
+#[derive(Default)]
+struct Ages(parking_lot::Mutex<Vec<Duration>>);
 
-impl Sink for Nobody {
-    fn receive(&self, _channel: &str, _message: &str, _age: Duration) {}
+impl Sink for Ages {
+    fn receive(&self, _channel: &str, _message: &str, age: Duration) {
+        self.0.lock().push(age);
+    }
+
     fn lagged(&self, _messages: u64) {}
     fn connected(&self) {}
 }
@@ -53,7 +58,7 @@ async fn an_answer_that_came_while_the_process_was_stopped_counts() {
     // What is done first after the stop is left to chance.
     for _ in 0..50 {
         let (hub, (door, letters)) = (Arc::new(Hub::new(Arc::default())), door());
-        let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
+        let edge = Edge::new(Arc::<Ages>::default(), Arc::<Metrics>::default());
         let task = tokio::spawn(run(Arc::clone(&hub), holding(), edge, letters));
         let link = door.open("a".parse().unwrap()).await.unwrap();
         let tick = Tick { incarnation: 3, counter: 1 };
@@ -77,9 +82,31 @@ async fn an_answer_that_came_while_the_process_was_stopped_counts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_event_grows_older_where_it_waits_for_the_edge() {
+    let (hub, (door, letters), ages) = (Arc::new(Hub::new(Arc::default())), door(), Arc::<Ages>::default());
+    let edge = Edge::new(Arc::clone(&ages) as Arc<dyn Sink>, Arc::<Metrics>::default());
+    let task = tokio::spawn(run(Arc::clone(&hub), holding(), edge, letters));
+    let link = door.open("a".parse().unwrap()).await.unwrap();
+    let tick = Tick { incarnation: 3, counter: 1 };
+    link.hear(vec![Notice::Tick(tick), Notice::Up]).await.unwrap();
+    let _session = watch(&hub);
+    let (ask, round) = take(&link).await;
+    link.hear(vec![Notice::Held { ask, since: tick }, Notice::Taken { ask, round, count: 0 }]).await.unwrap();
+    let event = |milliseconds| Notice::Event { ask, age: Duration::from_millis(milliseconds), message: "{}".into() };
+    link.hear(vec![event(0), event(200)]).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    link.hear(vec![event(0), event(200)]).await.unwrap();
+    tokio::time::advance(Duration::from_millis(80)).await;
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let ages = ages.0.lock().iter().map(Duration::as_millis).collect::<Vec<_>>();
+    assert_eq!(ages, [0, 200, 80, 280]);
+    task.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_waits_for_nobody_when_all_nodes_leave() {
     let (hub, (door, letters), holding) = (Arc::new(Hub::new(Arc::default())), door(), holding());
-    let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
+    let edge = Edge::new(Arc::<Ages>::default(), Arc::<Metrics>::default());
     let task = tokio::spawn(run(hub, Arc::clone(&holding), edge, letters));
     let own = tokio::spawn(own_link("a".parse().unwrap(), Arc::clone(&holding), door.clone()));
     let other = door.open("b".parse().unwrap()).await.unwrap();
@@ -99,7 +126,7 @@ async fn a_node_waits_for_nobody_when_all_nodes_leave() {
 #[tokio::test(start_paused = true)]
 async fn a_node_that_leaves_waits_for_one_that_has_no_redis_for_a_moment() {
     let (hub, (door, letters), holding) = (Arc::new(Hub::new(Arc::default())), door(), holding());
-    let edge = Edge::new(Arc::new(Nobody), Arc::<Metrics>::default());
+    let edge = Edge::new(Arc::<Ages>::default(), Arc::<Metrics>::default());
     let task = tokio::spawn(run(hub, Arc::clone(&holding), edge, letters));
     let own = tokio::spawn(own_link("a".parse().unwrap(), Arc::clone(&holding), door.clone()));
     let other = door.open("b".parse().unwrap()).await.unwrap();

@@ -33,7 +33,7 @@ fn an_event_that_was_too_large_is_a_gap_between_those_around_it() {
     let [owner, ..] = line_of_succession();
     let mut scene = Scene::new();
     let ask = scene.give(&owner);
-    let event = |message: &str| Notice::Event { ask, message: message.into() };
+    let event = |message: &str| event(ask, message);
     scene.hear(&owner, vec![event("1"), event(""), event("3")]);
     assert_eq!(*scene.received.0.lock(), ["1", "3"]);
     assert!(scene.counted(r#"flodgatt_relay_gaps_total{cause="too_large"} 1"#));

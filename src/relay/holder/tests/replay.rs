@@ -74,6 +74,21 @@ async fn the_age_of_what_is_replayed_is_that_at_which_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_age_of_what_is_relayed_is_how_long_it_waited_if_that_was_long() {
+    let mut scene = Scene::new();
+    scene.take(1, "a", None, false);
+    scene.confirm();
+    scene.news();
+    for waited in [49, 50] {
+        scene.event("a", "1");
+        tokio::time::advance(Duration::from_millis(waited)).await;
+        let sent = scene.news();
+        let [Notice::Event { age, .. }] = sent[..] else { panic!("{sent:?}") };
+        assert_eq!(age.as_millis(), if waited < 50 { 0 } else { 50 });
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_edge_that_takes_nothing_is_given_up_and_disturbs_nobody() {
     let mut scene = Scene::new();
     scene.take(1, "a", None, false);

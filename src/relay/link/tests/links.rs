@@ -46,7 +46,7 @@ async fn what_is_taken_arrives_in_order() {
     }
     let last = |notice: &Notice| matches!(notice, Notice::Event { message, .. } if &**message == "1999");
     let heard = a.hears(last).await;
-    let event = |number: u32| Notice::Event { ask: 7, message: number.to_string().into() };
+    let event = |number: u32| Notice::Event { ask: 7, age: Duration::ZERO, message: number.to_string().into() };
     assert_eq!(heard, (0..2_000).map(event).collect::<Vec<_>>());
 }
 

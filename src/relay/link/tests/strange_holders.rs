@@ -111,7 +111,7 @@ fn notices(kind: notice::Kind) -> holder_message::Kind {
 
 #[tokio::test]
 async fn notices_that_make_no_sense_close_the_link_and_are_logged_once() {
-    let event = proto::Event { ask: 1, message: vec![0xff].into() };
+    let event = proto::Event { ask: 1, age: 0, message: vec![0xff].into() };
     for (said, reason) in [
         (notices(notice::Kind::Event(event)), "notice.event.message"),
         (notices(notice::Kind::Held(proto::Held { ask: 1, since: None })), "notice.held.since"),

@@ -6,7 +6,7 @@ fn every_notice() -> Vec<Notice> {
     let (tick, message) = (Tick { incarnation: 7, counter: 12 }, Arc::<str>::from("{\"event\":\"ü\"}"));
     let mut notices = vec![
         Notice::Tick(Tick { incarnation: 7, counter: 0 }),
-        Notice::Event { ask: 1, message: Arc::clone(&message) },
+        Notice::Event { ask: 1, age: Duration::from_micros(87_654), message: Arc::clone(&message) },
         Notice::Held { ask: 2, since: tick },
         Notice::Replay { ask: 3, round: 4, tick, count: 5, age: Duration::from_micros(1_234_567), message },
         Notice::Taken { ask: 6, round: 7, count: 8 },
