@@ -28,8 +28,19 @@ pub(super) struct Subscription {
     pub since: Duration,
     /// How long the edge's record of the channel was then.
     pub place: usize,
-    pub is_open: bool,
+    /// When it was given up, or its node was no more.
+    pub until: Option<Duration>,
     pub got: Vec<Got>,
+}
+
+impl Subscription {
+    pub(super) fn is_open(&self) -> bool {
+        self.until.is_none()
+    }
+
+    fn ends(&mut self, now: Duration) {
+        self.until.get_or_insert(now);
+    }
 }
 
 /// What the subscriptions of one run of a node got, in the order in which they were made.
@@ -62,20 +73,15 @@ impl Received {
         let mut state = self.state.lock();
         let number = state.subscriptions.len();
         state.watched.insert(channel.clone(), number);
-        state.subscriptions.push(Subscription {
-            channel: channel.clone(),
-            since,
-            place,
-            is_open: true,
-            got: Vec::new(),
-        });
+        state.subscriptions.push(Subscription { channel: channel.clone(), since, place, until: None, got: Vec::new() });
     }
 
     /// Nobody watches it any more, though events may come yet.
     pub(super) fn unsubscribed(&self, channel: &Channel) {
+        let now = self.record().now();
         let mut state = self.state.lock();
         if let Some(number) = state.watched.get(channel).copied() {
-            state.subscriptions[number].is_open = false;
+            state.subscriptions[number].ends(now);
         }
     }
 
@@ -87,7 +93,8 @@ impl Received {
 
     /// The node is no more: what is published from now on is nothing that it missed.
     pub(super) fn ended(&self) {
-        self.state.lock().subscriptions.iter_mut().for_each(|subscription| subscription.is_open = false);
+        let now = self.record().now();
+        self.state.lock().subscriptions.iter_mut().for_each(|subscription| subscription.ends(now));
     }
 
     pub(super) fn is_watched(&self, channel: &Channel) -> bool {

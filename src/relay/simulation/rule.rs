@@ -38,38 +38,44 @@ impl Hole {
     }
 }
 
-/// What a subscription missed of the events that were published at these times: before its first event, and between any
-/// two; all of it if it is open and got nothing. Checks that no event came twice and none out of order.
+/// What a subscription missed of the events that were published at these times: before its first event, between any two,
+/// and after its last one, if it was open for so `late` as an event may come. Checks that no event came twice and none out of
+/// order.
 ///
-/// A gap covers what is missing where it stands in the record. Logs can have holes of their own, so that one that a take
-/// has said covers also what is missing further on among what this take brings, until it has brought everything; but not
-/// what was published after that.
-pub(super) fn holes(subscription: &Subscription, published: &[Duration], record: &[Entry]) -> Vec<Hole> {
-    let counts_from = published.partition_point(|at| *at < subscription.since + MOMENT);
+/// A gap covers what is missing where it stands in the record, until a take has brought everything. Logs can have holes of
+/// their own, so that one that a take has said covers also what is missing further on among what this take brings; but
+/// nothing that was published after that.
+pub(super) fn holes(
+    subscription: &Subscription,
+    published: &[Duration],
+    record: &[Entry],
+    late: Duration,
+) -> Vec<Hole> {
     let hole = |missing: Range<usize>, places: Range<usize>| {
-        let missing = missing.start.max(counts_from)..missing.end;
         let last = *published.get(missing.end.checked_sub(1)?)?;
         (!missing.is_empty()).then(|| Hole { is_said: is_said(record, places.clone(), last), missing, places })
     };
     let got = &subscription.got;
-    let first = match got.first() {
-        Some(first) => hole(counts_from..first.number, subscription.place..first.place),
-        None if subscription.is_open => hole(counts_from..published.len(), subscription.place..record.len()),
-        None => None,
-    };
+    let counts_from = published.partition_point(|at| *at < subscription.since + MOMENT);
+    let counts_to =
+        subscription.until.map_or(published.len(), |until| published.partition_point(|at| *at + late < until));
+    let first = got.first().and_then(|first| hole(counts_from..first.number, subscription.place..first.place));
+    let (begin, place) = got.last().map_or((counts_from, subscription.place), |last| (last.number + 1, last.place));
+    let last = hole(begin..counts_to, place..record.len());
     let between = got.windows(2).filter_map(|pair| {
         let (one, other) = (pair[0], pair[1]);
         assert!(one.number < other.number, "{} after {}", other.number, one.number);
         hole(one.number + 1..other.number, one.place..other.place)
     });
-    first.into_iter().chain(between).collect()
+    first.into_iter().chain(between).chain(last).collect()
 }
 
 /// Whether a gap covers what is missing between two places of the record, the last of which was published then.
 fn is_said(record: &[Entry], places: Range<usize>, last: Duration) -> bool {
     let between = &record[places.clone()];
-    if between.iter().any(|entry| entry.what == What::Missed { is_counted: true }) {
-        return true;
+    if let Some(missed) = between.iter().rposition(|entry| entry.what == What::Missed { is_counted: true }) {
+        let taken = between[missed..].iter().find(|entry| matches!(entry.what, What::Taken(_)));
+        return taken.is_none_or(|taken| last <= taken.at);
     }
     let Some(What::Replayed(take)) = between.first().map(|entry| entry.what) else { return false };
     let has_said = record[..places.start]

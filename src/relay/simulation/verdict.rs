@@ -40,7 +40,7 @@ fn holes_at(world: &World, node: &Node) -> Vec<(String, bool)> {
         let channel = &subscription.channel;
         let Some(published) = world.published.get(channel) else { continue };
         let record = node.received.record().of(channel);
-        let found = rule::holes(&subscription, published, &record);
+        let found = rule::holes(&subscription, published, &record, world.late);
         if let Some(Got { number: first, .. }) = subscription.got.first() {
             let older = subscription.since.saturating_sub(published[*first]);
             let id = &node.id;
@@ -65,7 +65,7 @@ pub(super) fn digest(world: &World) -> Vec<String> {
 /// Every watcher has the last event of its channel.
 pub(super) fn assert_up_to_date(world: &World) {
     for node in world.nodes.values() {
-        for subscription in node.received.subscriptions().into_iter().filter(|one| one.is_open) {
+        for subscription in node.received.subscriptions().into_iter().filter(|one| one.is_open()) {
             let channel = &subscription.channel;
             let Some((last, at)) =
                 world.published.get(channel).and_then(|events| events.iter().enumerate().next_back())

@@ -20,6 +20,9 @@ const STEP: Duration = Duration::from_millis(2);
 /// The same while nothing happens.
 const IDLE_STEP: Duration = Duration::from_millis(25);
 
+/// How late an event may come when a node is silent, and has to be passed over.
+const LATE: Duration = Duration::from_secs(10);
+
 pub(super) struct World {
     pub random: fastrand::Rng,
     pub now: Instant,
@@ -41,6 +44,8 @@ pub(super) struct World {
     channels: usize,
     /// What may be older than a subscription: what was under way when it was made.
     pub under_way: Duration,
+    /// How late an event may come.
+    pub late: Duration,
     /// What clients of runs that are no more had got.
     pub buried: Vec<(usize, Node)>,
 }
@@ -67,6 +72,7 @@ impl World {
             pace: 0.0,
             channels,
             under_way: Duration::from_millis(60),
+            late: LATE,
             buried: Vec::new(),
         }
     }

@@ -19,6 +19,9 @@ const STEP: Duration = Duration::from_millis(1);
 /// The longest that a message is under way as long as nothing is wrong.
 const LATENCY: Duration = Duration::from_millis(8);
 
+/// How late an event may come when a node is silent, and has to be passed over.
+const LATE: Duration = Duration::from_secs(10);
+
 /// What may be wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -57,6 +60,8 @@ pub(super) struct Cluster {
     pub pace: f64,
     /// How long events may be under way from Redis.
     pub under_way: Duration,
+    /// How late an event may come.
+    pub late: Duration,
     troubles: Vec<Trouble>,
     /// How often a node was told to leave.
     operators_ever: usize,
@@ -112,6 +117,7 @@ impl Cluster {
             published: vec![Vec::new(); channels],
             pace: 0.0,
             under_way: Line::LONGEST + 5 * STEP,
+            late: LATE,
             troubles: Vec::new(),
             operators_ever: 0,
             journal: Vec::new(),

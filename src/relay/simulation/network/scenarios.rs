@@ -157,6 +157,8 @@ fn whatever_happens_nothing_is_doubled_and_no_gap_is_unsaid() {
         let mut cluster = cluster(seed);
         // What comes when Redis has been silent may be as old as that.
         cluster.under_way = seconds(3_600);
+        // Silence lasts until it is mended.
+        cluster.late = seconds(24);
         for _ in 0..8 {
             let trouble = any_trouble(&mut cluster);
             cluster.begin(trouble);

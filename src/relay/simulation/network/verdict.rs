@@ -54,7 +54,7 @@ fn holes(cluster: &Cluster, run: &Run) -> Vec<(String, bool)> {
     for (number, subscription) in subscriptions(cluster, run) {
         let (times, channel) = (&cluster.published[number], &subscription.channel);
         let record = run.received.record().of(channel);
-        let found = rule::holes(&subscription, times, &record);
+        let found = rule::holes(&subscription, times, &record, cluster.late);
         holes.extend(found.iter().map(|hole| (hole.words(&run.name, &subscription, times, &record), hole.is_said)));
         if let Some(Got { number: first, .. }) = subscription.got.first() {
             let older = subscription.since.saturating_sub(times[*first]);
@@ -75,7 +75,7 @@ fn subscriptions(cluster: &Cluster, run: &Run) -> Vec<(usize, Subscription)> {
 pub(super) fn assert_up_to_date(cluster: &Cluster) {
     for node in cluster.living() {
         let check = |run: &mut Run| {
-            for (number, subscription) in subscriptions(cluster, run).into_iter().filter(|(_, one)| one.is_open) {
+            for (number, subscription) in subscriptions(cluster, run).into_iter().filter(|(_, one)| one.is_open()) {
                 let Some((expected, last)) = cluster.published[number].iter().enumerate().next_back() else { continue };
                 let last_number = subscription.got.last().map(|got| got.number);
                 assert!(

@@ -20,7 +20,7 @@ impl Story {
     fn since(seconds: u64) -> Self {
         let channel = Channel::named("timeline:1");
         let (since, got) = (Duration::from_secs(seconds), Vec::new());
-        Self { subscription: Subscription { channel, since, place: 0, is_open: true, got }, record: Vec::new() }
+        Self { subscription: Subscription { channel, since, place: 0, until: None, got }, record: Vec::new() }
     }
 
     fn then(mut self, what: What, at: u64) -> Self {
@@ -53,7 +53,7 @@ impl Story {
     /// What was missing of so many events, and whether that was said.
     fn holes(&self, published: u64) -> Vec<(Range<usize>, bool)> {
         let published: Vec<Duration> = (0..published).map(Duration::from_secs).collect();
-        let holes = holes(&self.subscription, &published, &self.record);
+        let holes = holes(&self.subscription, &published, &self.record, Duration::from_secs(3));
         holes.into_iter().map(|hole| (hole.missing, hole.is_said)).collect()
     }
 }
@@ -114,6 +114,12 @@ fn the_holes_of_a_second_take_are_its_own_though_no_live_event_came_between() {
 }
 
 #[test]
+fn a_gap_covers_no_live_event_that_is_lost_after_its_take_has_brought_everything() {
+    let story = Story::since(0).taken(1, 0).live(1..5).said(2, 7).taken(2, 7).live(12..13);
+    assert_eq!(story.holes(13), [(5..12, false)]);
+}
+
+#[test]
 fn a_gap_covers_nothing_that_was_published_after_everything_was_brought() {
     let story = Story::since(0).taken(1, 0).live(1..3).said(2, 7).replayed(2, 7, 4..7).taken(2, 7).live(9..10);
     assert_eq!(story.holes(10), [(3..4, true), (7..9, false)]);
@@ -141,6 +147,24 @@ fn a_gap_before_a_subscription_is_none_of_it() {
     let mut story = Story::since(3).said(1, 2).taken(1, 2);
     story.subscription.place = story.record.len();
     assert_eq!(story.live(7..9).holes(9), [(5..7, false)]);
+}
+
+#[test]
+fn what_is_missing_between_two_events_is_a_hole_however_soon() {
+    assert_eq!(Story::since(0).taken(1, 0).live([0, 2]).holes(3), [(1..2, false)]);
+}
+
+#[test]
+fn a_subscription_that_ended_missed_what_was_published_long_before() {
+    let until = |mut story: Story, seconds| {
+        story.subscription.until = Some(Duration::from_secs(seconds));
+        story.holes(20)
+    };
+    assert_eq!(until(Story::since(0).taken(1, 0), 4), []);
+    assert_eq!(until(Story::since(0).taken(1, 0), 9), [(2..6, false)]);
+    assert_eq!(until(Story::since(0).taken(1, 0).live(1..6), 9), []);
+    assert_eq!(until(Story::since(0).taken(1, 0).live(1..6), 12), [(6..9, false)]);
+    assert_eq!(until(Story::since(0).taken(1, 0).live(1..6).said(2, 11), 12), [(6..9, true)]);
 }
 
 #[test]
