@@ -27,7 +27,7 @@ pub enum EventError {
 impl<'a> Event<'a> {
     /// Reads a message as Mastodon publishes it: `{"event": …, "payload": …}`, where further keys do not count.
     pub fn read(message: &'a str) -> Result<Self, EventError> {
-        let object = json::parse(message).and_then(Value::object).ok_or(EventError::NoObject)?;
+        let object = json::parse_object(message).ok_or(EventError::NoObject)?;
         let name = object.get("event").and_then(Value::text).filter(|name| !name.is_empty());
         Ok(Self { name: name.ok_or(EventError::NoName)?, payload: object.get("payload"), quoted: OnceLock::new() })
     }

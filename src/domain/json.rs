@@ -26,6 +26,11 @@ pub fn parse(text: &str) -> Option<Value<'_>> {
     serde_json::from_str::<&RawValue>(text).ok().map(Value::of)
 }
 
+/// Checks that a text is one JSON object, as [`parse`] does, and takes it apart in the same pass.
+pub fn parse_object(text: &str) -> Option<Object<'_>> {
+    serde_json::from_str(text).ok()
+}
+
 /// Writes a text as a JSON string, quotation marks included.
 pub fn quote(text: &str) -> String {
     serde_json::to_string(text).expect("every str is a JSON string")

@@ -65,7 +65,7 @@ enum Pending {
 impl Request {
     /// Reads a client's text message; `None` for everything that Mastodon's server ignores.
     pub fn read(message: &str) -> Option<Self> {
-        let message = json::parse(message).and_then(Value::object)?;
+        let message = json::parse_object(message)?;
         match &*message.get("type").and_then(Value::text)? {
             "subscribe" => Some(Self::Subscribe(StreamRequest::from_message(&message))),
             "unsubscribe" => Some(Self::Unsubscribe(StreamRequest::from_message(&message))),

@@ -57,6 +57,7 @@ fn what_ecmascript_refuses_is_no_json() {
     ];
     for json in refused {
         assert!(parse(json).is_none(), "{json:?}");
+        assert!(parse_object(json).is_none(), "{json:?}");
     }
 }
 
@@ -225,6 +226,12 @@ fn nothing_but_strings_and_numbers_is_an_integer() {
 }
 
 proptest! {
+    #[test]
+    fn an_object_is_the_same_in_one_pass_and_in_two(text in r#"[ \n]?\{?[ :,"a1{}\[\]\\u]{0,10}\}?[ x]?"#) {
+        let entries = |object: Object<'_>| object.0.iter().map(|(key, value)| format!("{key}:{}", value.0)).collect::<Vec<_>>();
+        prop_assert_eq!(parse_object(&text).map(entries), parse(&text).and_then(Value::object).map(entries));
+    }
+
     #[test]
     fn quote_and_text_are_inverse(original: String) {
         let quoted = quote(&original);
