@@ -153,19 +153,27 @@ impl Outbox {
     /// Writes what waits, as much as there is room for. Nothing happens if somebody else is writing. What is left is for the
     /// session's task, and so is the end when everything was written.
     pub fn write(&self) {
+        if let Some((turn, ended)) = self.write_what_waits()
+            && (turn == Turn::Waiting || ended)
+        {
+            self.task.wake();
+        }
+    }
+
+    /// Whose turn it is then, and whether the session ends; `None` if there was nothing to do.
+    fn write_what_waits(&self) -> Option<(Turn, bool)> {
+        let mut left = None;
         for round in 1.. {
-            let Some(mut batch) = self.queue.lock().begin() else { return };
+            let Some(mut batch) = self.queue.lock().begin() else { break };
             let written = batch.write();
             let goes_on = round < MOST_ROUNDS;
             let (turn, ended) = self.queue.lock().written(&mut batch, &written, goes_on);
-            if turn == Turn::Scheduled {
-                continue;
+            left = Some((turn, ended));
+            if turn != Turn::Scheduled {
+                break;
             }
-            if turn == Turn::Waiting || ended {
-                self.task.wake();
-            }
-            return;
         }
+        left
     }
 
     /// Goes on writing whenever there is room again; never completes. Only the session's task may wait here.
@@ -178,14 +186,17 @@ impl Outbox {
             let Some(socket) = socket else { return Poll::Pending };
             // An error is seen by writing.
             let _ = ready!(socket.poll_write_ready(cx));
-            self.write();
+            // The task waits for room here, and is woken only to see the end.
+            if let Some((Turn::Resting, true)) = self.write_what_waits() {
+                self.task.wake();
+            }
         }
     }
 
     /// Completes when everything is written. Only the session's task may wait here.
     pub fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.task.register(cx.waker());
-        self.write();
+        let _ = self.write_what_waits();
         let _ = self.poll_write(cx);
         if self.is_written() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -175,3 +175,30 @@ async fn too_many_frames_behind_a_full_socket_end_the_session() {
     assert!((MAX_BYTES / 2_000_000..MAX_BYTES / 2_000_000 + 3).contains(&offers), "{offers}");
     assert_eq!(outbox.ended(), Some(CloseReason::OutboxFull));
 }
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_room_to_write_the_rest_is_not_woken_without_it() {
+    let (outbox, _client) = attached();
+    std::future::poll_fn(|cx| outbox.queue.lock().socket.as_ref().expect("attached").poll_write_ready(cx))
+        .await
+        .unwrap();
+    outbox.offer(frame(1_000_000));
+    outbox.write();
+    outbox.close(CloseReason::Killed);
+    let wakes = Arc::<Wakes>::default();
+    let waker = Arc::clone(&wakes).into();
+    for _ in 0..3 {
+        assert!(outbox.poll_written(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(wakes.0.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
