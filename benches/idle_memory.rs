@@ -1,5 +1,6 @@
-//! What an idle client costs: resident memory with ten thousand WebSockets on `user`, each of an account of its own (four
-//! channels each), against what is allowed. Run it with `cargo bench --bench idle_memory`; a number after `--` is how many.
+//! What an idle client costs: resident memory with ten thousand clients on `user`, each of an account of its own (four
+//! channels each), against what is allowed; first WebSockets, then event streams, each with a server of their own. Run it
+//! with `cargo bench --bench idle_memory`; a number after `--` is how many.
 //! Redis, PostgreSQL and the clients run in processes of their own.
 
 #[path = "../tests/support/mod.rs"]
@@ -28,6 +29,10 @@ const MOST_PER_CONNECTION: u64 = 8 * KIB;
 
 const CONNECTIONS: usize = 10_000;
 
+/// How clients are connected, as metrics name it.
+const WEB_SOCKET: &str = "websocket";
+const EVENT_SOURCE: &str = "eventsource";
+
 /// Connections that are made at once.
 const AT_ONCE: usize = 100;
 
@@ -41,28 +46,29 @@ fn main() -> ExitCode {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads can be started");
     let arguments: Vec<String> = std::env::args().collect();
-    if let [_, mode, address, count] = &arguments[..]
+    if let [_, mode, kind, address, count] = &arguments[..]
         && mode == "clients"
     {
         let address = address.parse().expect("an address");
-        runtime.block_on(be_clients(address, count.parse().expect("a number")));
+        runtime.block_on(be_clients(kind, address, count.parse().expect("a number")));
         return ExitCode::SUCCESS;
     }
     let count = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(CONNECTIONS);
-    if runtime.block_on(measure(count)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let allowed = [WEB_SOCKET, EVENT_SOURCE].map(|kind| runtime.block_on(measure(kind, count)));
+    if allowed == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints what was found; whether it is allowed.
-async fn measure(count: usize) -> bool {
+async fn measure(kind: &'static str, count: usize) -> bool {
     let (redis, db) = (Redis::start().await, Database::create().await);
     create_accounts(&db, count).await;
     let server = Server::options(&redis, &db).env("LOG_LEVEL", "info").start().await;
     let before = server.rss_bytes();
     let started = Instant::now();
-    let mut clients = start_clients(&server, count);
-    everybody_is_there(&server, &redis, count).await;
+    let mut clients = start_clients(kind, &server, count);
+    everybody_is_there(kind, &server, &redis, count).await;
     let after = server.rss_bytes();
-    println!("{count} connections in {:.1} s", started.elapsed().as_secs_f64());
+    println!("{kind}: {count} connections in {:.1} s", started.elapsed().as_secs_f64());
     let each = after.saturating_sub(before) / count as u64;
     println!("resident before {:>9} KiB, at most {} KiB", before / KIB, MOST_FOR_THE_PROCESS / KIB);
     println!("resident after  {:>9} KiB", after / KIB);
@@ -72,7 +78,7 @@ async fn measure(count: usize) -> bool {
     }
     clients.kill().expect("the clients can be ended");
     clients.wait().expect("the clients have ended");
-    let clients = [("type", "websocket")];
+    let clients = [("type", kind)];
     eventually_within(PATIENCE, "the end of all", || async {
         server.metric("connected_clients", &clients).await == 0.0
     })
@@ -94,9 +100,9 @@ async fn create_accounts(db: &Database, count: usize) {
 }
 
 /// Every connection is there, its four channels are subscribed, and its two keys are set.
-async fn everybody_is_there(server: &Server, redis: &Redis, count: usize) {
+async fn everybody_is_there(kind: &'static str, server: &Server, redis: &Redis, count: usize) {
     for (name, labels, wanted) in [
-        ("connected_channels", &[("type", "websocket"), ("channel", "user")][..], count),
+        ("connected_channels", &[("type", kind), ("channel", "user")][..], count),
         ("redis_subscriptions", &[], 4 * count),
     ] {
         eventually_within(PATIENCE, name, || async {
@@ -117,10 +123,10 @@ async fn everybody_is_there(server: &Server, redis: &Redis, count: usize) {
 }
 
 /// This program again, as the clients; it has connected them all when this returns.
-fn start_clients(server: &Server, count: usize) -> Child {
+fn start_clients(kind: &str, server: &Server, count: usize) -> Child {
     let address = format!("127.0.0.1:{}", server.address().port());
     let mut clients = Command::new(std::env::current_exe().expect("this program has a path"))
-        .args(["clients", &address, &count.to_string()])
+        .args(["clients", kind, &address, &count.to_string()])
         // The clients end when this closes, however this process ends.
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -146,14 +152,14 @@ fn memory_map(pid: u32) -> Vec<(String, u64)> {
 }
 
 /// Connects, says so, and stays until the standard input closes.
-async fn be_clients(address: SocketAddr, count: usize) {
+async fn be_clients(kind: &str, address: SocketAddr, count: usize) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut connecting = Vec::new();
     for number in 0..count {
-        let places = Arc::clone(&places);
+        let (places, request) = (Arc::clone(&places), request(kind, number));
         connecting.push(tokio::spawn(async move {
             let _place = places.acquire().await.expect("the semaphore is never closed");
-            connect(address, number).await
+            connect(address, number, &request).await
         }));
     }
     for connected in connecting {
@@ -165,22 +171,31 @@ async fn be_clients(address: SocketAddr, count: usize) {
     let _ = closed.await;
 }
 
-async fn connect(address: SocketAddr, number: usize) -> TcpStream {
+/// What a client asks for, and how the answer begins.
+fn request(kind: &str, number: usize) -> (Vec<u8>, &'static [u8]) {
+    if kind == WEB_SOCKET {
+        let target = format!("/api/v1/streaming?stream=user&access_token=idle{number}");
+        return (websocket::handshake(&target, &[]), b"HTTP/1.1 101 ");
+    }
+    let target = format!("/api/v1/streaming/user?access_token=idle{number}");
+    (http::encode("GET", &target, &[], b""), b"HTTP/1.1 200 ")
+}
+
+async fn connect(address: SocketAddr, number: usize, (request, answer): &(Vec<u8>, &'static [u8])) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket can be made");
     let own = u8::try_from(1 + number / PER_ADDRESS).expect("few addresses are needed");
     socket.bind(([127, 0, 0, own], 0).into()).expect("loopback addresses can be used");
     let mut connection = socket.connect(address).await.expect("the server is there");
-    let target = format!("/api/v1/streaming?stream=user&access_token=idle{number}");
-    connection.write_all(&websocket::handshake(&target, &[])).await.expect("it takes the handshake");
+    connection.write_all(request).await.expect("it takes the request");
     let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
+    while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
         assert_ne!(connection.read_buf(&mut head).await.expect("it answers"), 0, "it closed");
     }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    assert!(head.starts_with(answer), "{}", String::from_utf8_lossy(&head));
     connection
 }
 
-/// Answers pings, which is all that comes.
+/// Answers pings, which is all that comes, but for heartbeats.
 async fn stay(mut connection: TcpStream) {
     let mut bytes = [0; 64];
     while let Ok(count @ 1..) = connection.read(&mut bytes).await {

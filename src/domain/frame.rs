@@ -8,6 +8,9 @@ const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
 
+/// What ends a body of chunks (RFC 9112, 7.1).
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 /// How a client is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transport {
@@ -30,8 +33,29 @@ impl Transport {
     }
 }
 
-/// A complete frame of a WebSocket, header and payload as they stand on the wire, or a block of an event stream. Cheap to
-/// clone.
+/// What the frames of a session look like on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// Text messages of a WebSocket (RFC 6455, 5.6).
+    Text,
+    /// Blocks of an event stream, each a chunk of the answer's body (RFC 9112, 7.1): HTTP/1.1.
+    Chunked,
+    /// Blocks of an event stream as they are, in a body that ends with the connection: HTTP/1.0.
+    Bare,
+}
+
+impl Framing {
+    /// How a client is connected that is written to like this.
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Text => Transport::WebSocket,
+            Self::Chunked | Self::Bare => Transport::EventSource,
+        }
+    }
+}
+
+/// A complete frame of a WebSocket, or a block of an event stream with its chunk around it, as it stands on the wire. Cheap
+/// to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame(pub Bytes);
 
@@ -59,9 +83,21 @@ impl Frame {
         }
     }
 
-    /// A block of an event stream.
-    pub fn block(block: String) -> Self {
-        Self(block.into())
+    /// A part of an event stream's body as it is.
+    pub fn bare(part: impl Into<Bytes>) -> Self {
+        Self(part.into())
+    }
+
+    /// A part of an event stream's body as a chunk. It must not be empty: an empty chunk is the [last](Self::last_chunk).
+    pub fn chunk(part: &[u8]) -> Self {
+        debug_assert!(!part.is_empty(), "an empty chunk ends a body");
+        let size = format!("{:x}\r\n", part.len());
+        Self([size.as_bytes(), part, b"\r\n"].concat().into())
+    }
+
+    /// The end of a body of chunks: without it clients know that something is missing.
+    pub fn last_chunk() -> Self {
+        Self(Bytes::from_static(LAST_CHUNK))
     }
 
     /// Servers do not mask, so a frame is the same for everybody (RFC 6455, 5.1). The length has its shortest form (5.2).
@@ -112,6 +148,14 @@ mod tests {
         ] {
             let frame = Frame::text(&"x".repeat(length));
             assert_eq!((&frame.0[..header.len()], frame.len()), (header, header.len() + length));
+        }
+    }
+
+    #[test]
+    fn a_chunk_has_its_size_in_hexadecimal_before_it_and_a_line_feed_behind() {
+        for (size, header) in [(1, "1"), (15, "f"), (16, "10"), (255, "ff"), (4_096, "1000"), (10_000_000, "989680")] {
+            let part = "x".repeat(size);
+            assert_eq!(Frame::chunk(part.as_bytes()), Frame::bare(format!("{header}\r\n{part}\r\n")), "{size}");
         }
     }
 

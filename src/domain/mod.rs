@@ -17,7 +17,7 @@ pub mod viewer;
 pub use channel::{Channel, ChannelKind};
 pub use close::CloseReason;
 pub use event::Event;
-pub use frame::{Frame, Transport};
+pub use frame::{Frame, Framing, Transport};
 pub use ids::{AccountId, ListId, TokenId};
 pub use refusal::Refusal;
 pub use status::Status;

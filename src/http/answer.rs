@@ -1,6 +1,10 @@
 //! Answers that are not streams.
 
+use std::convert::Infallible;
+
 use axum::{body::Body, response::Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
 use hyper::{
     StatusCode,
     header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER},
@@ -35,12 +39,18 @@ pub(super) fn text(status: StatusCode, content_type: HeaderValue, text: String) 
 
 /// The head of an event stream, which has no length, for a request that wants nothing more.
 pub(super) fn event_stream_head() -> Response {
-    event_stream(Body::from_stream(futures_util::stream::empty::<Result<bytes::Bytes, std::convert::Infallible>>()))
+    of_events(stream::empty())
 }
 
-/// An event stream.
-pub(super) fn event_stream(body: Body) -> Response {
-    let mut response = Response::new(body);
+/// The head of an event stream and what it begins with. A session goes on with it, and closes the connection in the end.
+pub(super) fn event_stream(greeting: &'static [u8]) -> Response {
+    let mut response = of_events(stream::iter([Ok(Bytes::from_static(greeting))]).chain(stream::pending()));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn of_events(body: impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static) -> Response {
+    let mut response = Response::new(Body::from_stream(body));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(CACHE_CONTROL, NO_STORE);

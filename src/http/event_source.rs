@@ -2,18 +2,24 @@
 
 use std::sync::Arc;
 
-use axum::{body::Body, response::Response};
+use axum::response::Response;
 use hyper::{
-    Method, StatusCode,
+    Method, StatusCode, Version,
     header::{ALLOW, HeaderValue},
     http::request::Parts as Head,
 };
 
-use super::{Parts, answer, connection::Connection, credentials::authenticate, query::Query, route::stream_request};
+use super::{
+    Parts, answer,
+    connection::{After, Connection},
+    credentials::authenticate,
+    query::Query,
+    route::stream_request,
+};
 use crate::{
-    domain::{Refusal, StreamName, StreamRequest, Transport, Viewer, stream::FeedAccess},
+    domain::{Framing, Refusal, StreamName, StreamRequest, Viewer, stream::FeedAccess},
     hub::Subscription,
-    session::{EventStream, LookUp},
+    session::{EventStreamSession, LookUp},
 };
 
 /// Answers a request for a stream: token, scopes, method, parameters, in this order.
@@ -36,12 +42,16 @@ async fn stream(parts: &Parts, name: StreamName, request: &Head) -> Result<Respo
         return Ok(answer::event_stream_head());
     }
     let address = parts.client_address(&request.headers, &request.extensions);
-    let membership = parts.begin_session(viewer, Transport::EventSource, address);
+    let membership = parts.begin_session(viewer, framing(request.version), address);
     membership.subscribe(&subscription);
-    if let Some(connection) = request.extensions.get::<Arc<Connection>>() {
-        connection.serves(membership.session());
-    }
-    Ok(answer::event_stream(Body::from_stream(EventStream::new(membership))))
+    let session = Box::new(EventStreamSession::new(membership));
+    Connection::of(&request.extensions).then(After::EventStream(session));
+    Ok(answer::event_stream(EventStreamSession::GREETING))
+}
+
+/// How the HTTP server frames a body whose length it does not know, and the session goes on to.
+fn framing(version: Version) -> Framing {
+    if version == Version::HTTP_11 { Framing::Chunked } else { Framing::Bare }
 }
 
 async fn subscription(wanted: &StreamRequest, viewer: &Viewer, parts: &Parts) -> Result<Arc<Subscription>, Refusal> {

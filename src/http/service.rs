@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{Pages, TrustedProxies, answer, connection::Connection, event_source, handshake, route::Route, web_socket};
 use crate::{
-    domain::{Refusal, Transport, Viewer},
+    domain::{Framing, Refusal, Viewer},
     hub::{Hub, SessionHandle},
     lifecycle::Lifecycle,
     session::Membership,
@@ -174,15 +174,14 @@ async fn with_common_headers(request: Request<Body>, next: Next) -> Response {
 impl Parts {
     /// Where the client of a request is; unknown behind a unix socket, unless a proxy says it.
     pub(super) fn client_address(&self, headers: &HeaderMap, extensions: &Extensions) -> Option<IpAddr> {
-        let connection = extensions.get::<Arc<Connection>>()?;
-        self.trusted_proxies.client(connection.peer, headers)
+        self.trusted_proxies.client(Connection::of(extensions).peer, headers)
     }
 
     /// Begins a session; it ends when the membership is dropped.
-    pub(super) fn begin_session(&self, viewer: Viewer, transport: Transport, address: Option<IpAddr>) -> Membership {
-        let session = Arc::new(SessionHandle::new(viewer, transport));
-        let address = address.map(tracing::field::display);
-        tracing::debug!(transport = transport.label(), account = session.viewer.account.0, address, "session opened");
+    pub(super) fn begin_session(&self, viewer: Viewer, framing: Framing, address: Option<IpAddr>) -> Membership {
+        let session = Arc::new(SessionHandle::new(viewer, framing));
+        let (transport, address) = (framing.transport().label(), address.map(tracing::field::display));
+        tracing::debug!(transport, account = session.viewer.account.0, address, "session opened");
         Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
     }
 }

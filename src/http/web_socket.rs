@@ -3,27 +3,32 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{extract::Request, response::Response};
-use hyper::upgrade::{OnUpgrade, Parts as Bare};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
 
 use super::{
-    Parts, answer, connection::ServedSocket, credentials::authenticate, handshake, query::Query,
+    Parts, answer,
+    connection::{After, Connection},
+    credentials::authenticate,
+    handshake,
+    query::Query,
     route::handshake_request,
 };
 use crate::{
-    domain::{Transport, Viewer},
+    domain::{Framing, Viewer},
+    hub::Socket,
     session::{Request as SessionRequest, WebSocketSession},
 };
 
-/// Who connected, and what for.
-struct Client {
+/// A session that begins when the answer to its handshake is written.
+pub(super) struct Opening {
+    parts: Arc<Parts>,
     viewer: Viewer,
     address: Option<IpAddr>,
     request: Option<SessionRequest>,
 }
 
 /// Answers a handshake. Who is asking comes before what is wrong with the handshake.
-pub(super) async fn open(parts: &Arc<Parts>, mut request: Request) -> Response {
+pub(super) async fn open(parts: &Arc<Parts>, request: Request) -> Response {
     let query = Query::parse(request.uri().query().unwrap_or_default());
     let viewer = match authenticate(request.headers(), &query, &parts.store).await {
         Ok(viewer) => viewer,
@@ -33,26 +38,18 @@ pub(super) async fn open(parts: &Arc<Parts>, mut request: Request) -> Response {
         Ok(response) => response,
         Err(defect) => return defect.answer(),
     };
-    let upgrade = hyper::upgrade::on(&mut request);
     let wanted = handshake_request(&query).map(SessionRequest::Subscribe);
     let address = parts.client_address(request.headers(), request.extensions());
-    let (own, client) = (Arc::clone(parts), Client { viewer, address, request: wanted });
-    parts.lifecycle.spawn("web socket session", serve(own, upgrade, client));
+    let opening = Opening { parts: Arc::clone(parts), viewer, address, request: wanted };
+    Connection::of(request.extensions()).then(After::WebSocket(Box::new(opening)));
     response
 }
 
-async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
-    let upgraded = match upgrade.await {
-        Ok(upgraded) => upgraded,
-        Err(error) => return tracing::debug!(%error, "a client left during the handshake"),
-    };
-    // The bare socket, without what the HTTP server kept around it: idle sessions are small.
-    let Ok(Bare { io, read_buf, .. }) = upgraded.downcast::<TokioIo<ServedSocket>>() else {
-        return tracing::error!("a connection that became a web socket is none of this listener's");
-    };
-    let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
-    let (socket, ahead) = io.into_inner().into_parts();
-    let read_ahead = if ahead.is_empty() { read_buf } else { [&read_buf[..], &ahead].concat().into() };
-    let session = Box::new(WebSocketSession::new(socket, membership, Arc::clone(&parts.store)));
-    session.run(client.request, read_ahead).await;
+impl Opening {
+    /// The session, to its end.
+    pub(super) fn run(self, socket: Socket, read_ahead: Bytes) -> impl Future<Output = ()> + Send + use<> {
+        let membership = self.parts.begin_session(self.viewer, Framing::Text, self.address);
+        let session = Box::new(WebSocketSession::new(socket, membership, Arc::clone(&self.parts.store)));
+        session.run(self.request, read_ahead)
+    }
 }

@@ -20,9 +20,6 @@ const MAX_FRAMES: usize = 32_768;
 /// this bounds what a client can hold back, not what it costs.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
 
-/// Bytes that are taken at once by a task that copies them, unless it is a single frame.
-const TAKEN_BYTES: usize = 64 * 1024;
-
 /// Frames that are written by one system call.
 const WRITTEN_AT_ONCE: usize = 64;
 
@@ -31,8 +28,7 @@ const MOST_ROUNDS: usize = 4;
 
 /// A bounded queue of frames for one client. Filling it never waits.
 ///
-/// Frames leave it in one of two ways. Without a socket the session's task [takes](Self::poll_take) them. With
-/// [a socket](Self::attach) they are [written](Self::write) from here, by whoever comes: as a rule the
+/// Once it has [a socket](Self::attach), frames are [written](Self::write) from here, by whoever comes: as a rule the
 /// [writers](super::Writers); when the socket is full, the session's task, which [waits](Self::poll_write) for it.
 #[derive(Debug, Default)]
 pub struct Outbox {
@@ -58,9 +54,9 @@ struct Queue {
 /// Whose turn it is to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Turn {
-    /// There is no socket: the session's task takes frames.
+    /// Nobody's: there is no socket yet.
     #[default]
-    Taking,
+    Nobody,
     /// Nothing waits.
     Resting,
     /// Something waits, and who offered it sees to it that it is written.
@@ -82,15 +78,6 @@ pub enum Offer {
     Overflowed,
     /// The session has ended before.
     Ended,
-}
-
-/// What the session's task gets.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// There are frames in the given buffer.
-    Frames,
-    /// Nothing more will come: close for this reason.
-    End(CloseReason),
 }
 
 /// What one call writes.
@@ -134,9 +121,8 @@ impl Outbox {
             queue.finish(CloseReason::OutboxFull);
             Offer::Overflowed
         };
-        let concerns_the_task = queue.turn == Turn::Taking || offer == Offer::Overflowed;
         drop(queue);
-        if concerns_the_task {
+        if offer == Offer::Overflowed {
             self.task.wake();
         }
         offer
@@ -167,19 +153,27 @@ impl Outbox {
     /// Writes what waits, as much as there is room for. Nothing happens if somebody else is writing. What is left is for the
     /// session's task, and so is the end when everything was written.
     pub fn write(&self) {
+        if let Some((turn, ended)) = self.write_what_waits()
+            && (turn == Turn::Waiting || ended)
+        {
+            self.task.wake();
+        }
+    }
+
+    /// Whose turn it is then, and whether the session ends; `None` if there was nothing to do.
+    fn write_what_waits(&self) -> Option<(Turn, bool)> {
+        let mut left = None;
         for round in 1.. {
-            let Some(mut batch) = self.queue.lock().begin() else { return };
+            let Some(mut batch) = self.queue.lock().begin() else { break };
             let written = batch.write();
             let goes_on = round < MOST_ROUNDS;
             let (turn, ended) = self.queue.lock().written(&mut batch, &written, goes_on);
-            if turn == Turn::Scheduled {
-                continue;
+            left = Some((turn, ended));
+            if turn != Turn::Scheduled {
+                break;
             }
-            if turn == Turn::Waiting || ended {
-                self.task.wake();
-            }
-            return;
         }
+        left
     }
 
     /// Goes on writing whenever there is room again; never completes. Only the session's task may wait here.
@@ -192,14 +186,17 @@ impl Outbox {
             let Some(socket) = socket else { return Poll::Pending };
             // An error is seen by writing.
             let _ = ready!(socket.poll_write_ready(cx));
-            self.write();
+            // The task waits for room here, and is woken only to see the end.
+            if let Some((Turn::Resting, true)) = self.write_what_waits() {
+                self.task.wake();
+            }
         }
     }
 
     /// Completes when everything is written. Only the session's task may wait here.
     pub fn poll_written(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.task.register(cx.waker());
-        self.write();
+        let _ = self.write_what_waits();
         let _ = self.poll_write(cx);
         if self.is_written() { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -212,33 +209,6 @@ impl Outbox {
     /// Whether the client does not read as fast as it is written to.
     pub fn is_waiting(&self) -> bool {
         self.queue.lock().turn == Turn::Waiting
-    }
-
-    /// Takes up to `most` frames, fewer if they are large, or the end. Only one task may wait here.
-    pub fn poll_take(&self, cx: &mut Context<'_>, into: &mut Vec<Frame>, most: usize) -> Poll<Taken> {
-        self.task.register(cx.waker());
-        let mut queue = self.queue.lock();
-        if queue.frames.is_empty() {
-            return match queue.end {
-                Some(reason) => Poll::Ready(Taken::End(reason)),
-                None => Poll::Pending,
-            };
-        }
-        let mut bytes = 0;
-        let fits = |frame: &&Frame| {
-            bytes += frame.len();
-            bytes <= TAKEN_BYTES
-        };
-        let count = queue.frames.iter().take(most).take_while(fits).count().max(1);
-        let before = into.len();
-        into.extend(queue.frames.drain(..count));
-        queue.count -= count;
-        queue.bytes -= into[before..].iter().map(Frame::len).sum::<usize>();
-        if queue.frames.is_empty() {
-            // An idle client holds no memory for a queue that it does not need.
-            queue.frames = VecDeque::new();
-        }
-        Poll::Ready(Taken::Frames)
     }
 
     /// Completes when the session is told to end, whatever waits. Only the session's task may wait here.

@@ -1,169 +1,121 @@
-//! A session over server-sent events: the body of its response.
+//! A session over server-sent events: the task that says heartbeats and sees the client go. Events leave by the session's
+//! outbox.
 
 use std::{
-    io,
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::{Bytes, BytesMut};
-use futures_util::Stream;
 use tokio::time::Interval;
 
-use super::{Membership, regularly};
+use super::{
+    LastMoment, Membership,
+    line::{Line, read},
+    regularly,
+};
 use crate::{
-    domain::{CloseReason, Frame},
-    hub::Taken,
+    domain::{CloseReason, Frame, Framing},
+    hub::Socket,
 };
 
 /// Comments tell clients and proxies that the connection is alive.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-const FIRST_BYTES: &[u8] = b":)\n";
 const HEARTBEAT_BYTES: &[u8] = b":thump\n\n";
 
-/// Frames that are handed to the HTTP server at once.
-const BATCH: usize = 16;
+/// What a client may send during its stream, in bytes: nothing of it is needed.
+const MOST_HEARD: usize = 64 * 1024;
 
-/// The body of an event stream. It ends when the session ends, and the session ends when it is dropped.
+/// A session whose stream was answered for. It ends when this is dropped.
 #[derive(Debug)]
-pub struct EventStream {
+pub struct EventStreamSession {
     membership: Membership,
     heartbeat: Interval,
-    greeted: bool,
-    batch: Vec<Frame>,
+    /// Bytes that the client has sent after its request.
+    heard: usize,
+    /// Of a session that ends before its answer is written.
+    last_moment: LastMoment,
 }
 
-impl EventStream {
-    /// The stream of a session that has subscribed.
+/// What happened next.
+enum Step {
+    Readable,
+    End(CloseReason),
+    HeartbeatDue,
+}
+
+impl EventStreamSession {
+    /// What the body of the answer begins with.
+    pub const GREETING: &[u8] = b":)\n";
+
+    /// A session that has subscribed.
     pub fn new(membership: Membership) -> Self {
-        Self { membership, heartbeat: regularly(HEARTBEAT), greeted: false, batch: Vec::new() }
+        Self { membership, heartbeat: regularly(HEARTBEAT), heard: 0, last_moment: LastMoment::default() }
     }
 
-    fn poll_outbox(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let taken = self.membership.session().outbox.poll_take(cx, &mut self.batch, BATCH);
-        taken.map(|taken| match taken {
-            Taken::Frames => Some(Ok(concatenated(&mut self.batch))),
-            // A client that was too slow must not take this for a regular end.
-            Taken::End(reason) => (reason == CloseReason::OutboxFull).then(|| Err(io::Error::other(reason.label()))),
-        })
+    /// Completes when the session has ended before its answer could be written, and is not worth waiting for.
+    pub fn poll_abandoned(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        self.last_moment.poll(&self.membership.session().outbox, cx)
     }
-}
 
-fn concatenated(batch: &mut Vec<Frame>) -> Bytes {
-    if batch.len() == 1 {
-        return batch.remove(0).0;
-    }
-    let mut bytes = BytesMut::with_capacity(batch.iter().map(Frame::len).sum());
-    for Frame(block) in batch.drain(..) {
-        bytes.extend_from_slice(&block);
-    }
-    bytes.freeze()
-}
-
-impl Stream for EventStream {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        if !this.greeted {
-            this.greeted = true;
-            return Poll::Ready(Some(Ok(Bytes::from_static(FIRST_BYTES))));
+    /// Serves the client to the end, once the head of the answer and the greeting are written. Of what the client sent
+    /// after its request so many bytes were read already.
+    pub async fn run(mut self: Box<Self>, socket: Socket, read_ahead: usize) {
+        let mut line = Line::new(socket, self.membership.session());
+        let mut going_on = self.hear(read_ahead);
+        let reason = loop {
+            if let Err(reason) = going_on {
+                break reason;
+            }
+            going_on = self.advance(&mut line).await;
+        };
+        // Who was too slow, or does not read, must not take the end for a regular one.
+        let is_complete = reason.lets_pending_frames_out() && line.outbox().is_written();
+        let last = (self.framing() == Framing::Chunked).then(Frame::last_chunk);
+        self.membership.ends_for(reason);
+        // A session that ends watches nothing any more, even while its client takes its time to close.
+        drop(self);
+        if is_complete {
+            Box::pin(line.close(last)).await;
         }
+    }
+
+    async fn advance(&mut self, line: &mut Line) -> Result<(), CloseReason> {
+        match std::future::poll_fn(|cx| self.poll_step(line, cx)).await {
+            Step::Readable => read(&line.socket(), |bytes| self.hear(bytes.len())),
+            Step::End(reason) => Err(reason),
+            Step::HeartbeatDue => {
+                line.say(self.framed(HEARTBEAT_BYTES));
+                Ok(())
+            }
+        }
+    }
+
+    fn poll_step(&mut self, line: &mut Line, cx: &mut Context<'_>) -> Poll<Step> {
+        if let Poll::Ready(reason) = line.poll_end(cx) {
+            return Poll::Ready(Step::End(reason));
+        }
+        let _ = line.outbox().poll_write(cx);
         // Events do not put the heartbeat off.
-        if this.heartbeat.poll_tick(cx).is_ready() {
-            return Poll::Ready(Some(Ok(Bytes::from_static(HEARTBEAT_BYTES))));
+        if self.heartbeat.poll_tick(cx).is_ready() {
+            return Poll::Ready(Step::HeartbeatDue);
         }
-        this.poll_outbox(cx)
+        line.poll_readable(cx).map(|()| Step::Readable)
+    }
+
+    /// Lets what the client sent be; one that does not stop is cut off.
+    fn hear(&mut self, bytes: usize) -> Result<(), CloseReason> {
+        self.heard = self.heard.saturating_add(bytes);
+        if self.heard > MOST_HEARD { Err(CloseReason::ClientGone) } else { Ok(()) }
+    }
+
+    fn framed(&self, part: &'static [u8]) -> Frame {
+        if self.framing() == Framing::Chunked { Frame::chunk(part) } else { Frame::bare(part) }
+    }
+
+    fn framing(&self) -> Framing {
+        self.membership.session().framing
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{future::poll_fn, sync::Arc};
-
-    use tokio::time::Instant;
-
-    use super::*;
-    use crate::{
-        domain::{Transport, Viewer},
-        hub::{Hub, SessionHandle},
-        telemetry::Metrics,
-    };
-
-    fn stream() -> (EventStream, Arc<SessionHandle>, Arc<Hub>) {
-        let metrics = Arc::<Metrics>::default();
-        let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
-        let viewer = Viewer::in_tests(1, "");
-        let session = Arc::new(SessionHandle::new(viewer, Transport::EventSource));
-        let membership = Membership::new(Arc::clone(&session), Arc::clone(&hub), metrics);
-        (EventStream::new(membership), session, hub)
-    }
-
-    async fn next(stream: &mut EventStream) -> Option<io::Result<Bytes>> {
-        poll_fn(|cx| Pin::new(&mut *stream).poll_next(cx)).await
-    }
-
-    async fn bytes(stream: &mut EventStream) -> Bytes {
-        next(stream).await.expect("the stream goes on").expect("it is no error")
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn heartbeats_come_every_15_seconds() {
-        let (mut stream, ..) = stream();
-        let began = Instant::now();
-        assert_eq!(bytes(&mut stream).await, FIRST_BYTES);
-        for beat in 1..=4 {
-            assert_eq!(bytes(&mut stream).await, HEARTBEAT_BYTES);
-            assert_eq!(began.elapsed().as_secs(), beat * 15);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn events_do_not_put_heartbeats_off() {
-        let (mut stream, session, _hub) = stream();
-        let began = Instant::now();
-        bytes(&mut stream).await;
-        let publishing = tokio::spawn(async move {
-            loop {
-                tokio::time::sleep(Duration::from_millis(700)).await;
-                session.outbox.offer(Frame::block("event: a\ndata: b\n\n".to_owned()));
-            }
-        });
-        let mut beats = Vec::new();
-        while beats.len() < 4 {
-            if bytes(&mut stream).await == HEARTBEAT_BYTES {
-                beats.push(began.elapsed().as_secs());
-            }
-        }
-        publishing.abort();
-        assert_eq!(beats, [15, 30, 45, 60]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_kill_ends_the_stream_after_what_was_offered_before() {
-        let (mut stream, session, _hub) = stream();
-        bytes(&mut stream).await;
-        session.outbox.offer(Frame::block("a".to_owned()));
-        session.outbox.offer(Frame::block("b".to_owned()));
-        session.outbox.close(CloseReason::Killed);
-        assert_eq!(bytes(&mut stream).await, "ab");
-        assert!(next(&mut stream).await.is_none());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_was_too_slow_is_not_told_of_a_regular_end() {
-        let (mut stream, session, _hub) = stream();
-        bytes(&mut stream).await;
-        session.outbox.close(CloseReason::OutboxFull);
-        assert!(next(&mut stream).await.expect("something is said").is_err());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stream_that_is_dropped_leaves_the_hub() {
-        let (stream, session, hub) = stream();
-        assert_eq!(hub.sessions(), 1);
-        drop(stream);
-        assert_eq!((hub.sessions(), session.outbox.ended()), (0, Some(CloseReason::ClientGone)));
-    }
-}
+mod tests;

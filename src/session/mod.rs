@@ -2,12 +2,13 @@
 
 mod event_source;
 mod last_moment;
+mod line;
 mod look_up;
 mod membership;
 mod state;
 mod web_socket;
 
-pub use event_source::EventStream;
+pub use event_source::EventStreamSession;
 pub use last_moment::LastMoment;
 pub use look_up::{Found, LookUp};
 pub use membership::{Membership, tell_of_slow_clients};

@@ -3,36 +3,27 @@
 mod reader;
 
 use std::{
-    cell::RefCell,
-    io,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::Interval;
 
-use super::{Effect, Found, LastMoment, Membership, Request, SessionState, regularly};
+use super::{
+    Effect, Found, Membership, Request, SessionState,
+    line::{Line, read},
+    regularly,
+};
 use crate::{
     domain::{CloseReason, Frame, Refusal, close::CloseFrame},
-    hub::{Offer, Outbox, SessionHandle, Socket},
+    hub::Socket,
     store::Store,
 };
 use reader::{Message, Reader};
 
-/// What one system call reads. Every thread has one such buffer, for all connections: client messages are rare.
-const READ_BUFFER: usize = 16 * 1024;
-
 const PING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// How long a client has to close after the server's close frame. Closing at once could destroy the frame: what the
-/// client has sent meanwhile would be answered by a TCP reset.
-const CLOSE_GRACE: Duration = Duration::from_secs(2);
-
-thread_local! {
-    static READ: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_BUFFER].into());
-}
 
 /// The task of a session.
 pub struct WebSocketSession {
@@ -50,13 +41,6 @@ pub struct WebSocketSession {
     /// What answers the client's close frame.
     echo: Option<Frame>,
     told: Told,
-    last_moment: LastMoment,
-}
-
-/// A session's socket, which its outbox writes to as long as this is there.
-struct Line {
-    socket: Arc<Socket>,
-    session: Arc<SessionHandle>,
 }
 
 /// What was logged of this client: once is enough, however much rubbish it sends.
@@ -89,7 +73,6 @@ impl WebSocketSession {
             pong: None,
             echo: None,
             told: Told::default(),
-            last_moment: LastMoment::default(),
         }
     }
 
@@ -111,7 +94,7 @@ impl WebSocketSession {
         // A session that ends watches nothing any more, even while its client takes its time to close.
         let Self { line, membership, .. } = *self;
         drop(membership);
-        if let Some(last) = last {
+        if last.is_some() {
             Box::pin(line.close(last)).await;
         }
     }
@@ -131,38 +114,23 @@ impl WebSocketSession {
     }
 
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
-        if let Poll::Ready(reason) = self.poll_end(cx) {
+        if let Poll::Ready(reason) = self.line.poll_end(cx) {
             return Poll::Ready(Step::End(reason));
         }
-        let _ = self.outbox().poll_write(cx);
+        let _ = self.line.outbox().poll_write(cx);
         self.answer_last_ping();
         if let Some(Poll::Ready(found)) = self.looking_up.as_mut().map(|look_up| look_up.poll_unpin(cx)) {
             return Poll::Ready(Step::Found(found));
         }
-        if self.line.socket.poll_read_ready(cx).is_ready() {
+        if self.line.poll_readable(cx).is_ready() {
             return Poll::Ready(Step::Readable);
         }
         // After reading: an answer that has arrived counts, however late this process looks at it.
         self.ping.poll_tick(cx).map(|_| Step::PingDue)
     }
 
-    /// Completes when the session is to be closed: when it was told to end, and what may still be written is.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
-        let outbox = &self.membership.session().outbox;
-        if let Poll::Ready(reason) = self.last_moment.poll(outbox, cx) {
-            return Poll::Ready(reason);
-        }
-        let reason = ready!(outbox.poll_end(cx));
-        outbox.poll_written(cx).map(|()| reason)
-    }
-
     fn read(&mut self) -> Result<(), CloseReason> {
-        READ.with_borrow_mut(|buffer| match self.line.socket.try_read(buffer) {
-            Ok(0) => Err(CloseReason::ClientGone),
-            Ok(count) => self.receive_all(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
-            Err(_) => Err(CloseReason::ClientGone),
-        })
+        read(&self.line.socket(), |bytes| self.receive_all(bytes))
     }
 
     fn receive_all(&mut self, mut bytes: &[u8]) -> Result<(), CloseReason> {
@@ -208,7 +176,7 @@ impl WebSocketSession {
             let account = self.membership.session().viewer.account.0;
             tracing::debug!(account, reply = text, "a client's request was refused; further ones are not logged");
         }
-        self.say(Frame::text(text));
+        self.line.say(Frame::text(text));
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
@@ -230,28 +198,17 @@ impl WebSocketSession {
         if !std::mem::replace(&mut self.answered, false) {
             return Err(CloseReason::PingTimeout);
         }
-        self.say(Frame::ping());
+        self.line.say(Frame::ping());
         Ok(())
     }
 
     fn answer_last_ping(&mut self) {
         if self.pong.is_some()
-            && !self.outbox().is_waiting()
+            && !self.line.outbox().is_waiting()
             && let Some(pong) = self.pong.take()
         {
-            self.say(pong);
+            self.line.say(pong);
         }
-    }
-
-    /// Says something in its place among the events.
-    fn say(&self, frame: Frame) {
-        if self.outbox().offer(frame) == Offer::Due {
-            self.outbox().write();
-        }
-    }
-
-    fn outbox(&self) -> &Outbox {
-        &self.line.session.outbox
     }
 }
 
@@ -261,44 +218,5 @@ fn last_words(reason: CloseReason) -> Option<Frame> {
         CloseFrame::None => None,
         CloseFrame::Empty => Some(Frame::close(None)),
         CloseFrame::Code(code, text) => Some(Frame::close(Some((code, text)))),
-    }
-}
-
-impl Line {
-    fn new(socket: Socket, session: &Arc<SessionHandle>) -> Self {
-        let socket = Arc::new(socket);
-        session.outbox.attach(Arc::clone(&socket));
-        Self { socket, session: Arc::clone(session) }
-    }
-
-    /// Says a last frame, and reads on until the client has closed too, or a moment has passed.
-    async fn close(self, last: Frame) {
-        let said = async {
-            self.session.outbox.say_last(last);
-            std::future::poll_fn(|cx| self.session.outbox.poll_written(cx)).await;
-            self.socket.end_writing()?;
-            while self.read_rest().await? > 0 {}
-            Ok::<(), io::Error>(())
-        };
-        let _ = tokio::time::timeout(CLOSE_GRACE, said).await;
-    }
-
-    async fn read_rest(&self) -> io::Result<usize> {
-        std::future::poll_fn(|cx| {
-            loop {
-                ready!(self.socket.poll_read_ready(cx))?;
-                match READ.with_borrow_mut(|buffer| self.socket.try_read(buffer)) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    read => return Poll::Ready(read),
-                }
-            }
-        })
-        .await
-    }
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        self.session.outbox.detach();
     }
 }

@@ -133,30 +133,34 @@ async fn requests_that_come_at_once_are_answered_in_their_order() {
 }
 
 #[tokio::test]
-async fn requests_that_come_while_a_stream_is_sent_are_answered_after_it() {
+async fn a_stream_is_the_last_answer_on_its_connection_as_its_head_says() {
     let stage = Stage::start().await;
     let alice = stage.db.person("alice").await;
     let headers = [("Authorization", alice.token.as_str())];
     let home = format!("timeline:{}", alice.account_id);
     let mut client = Client::open(&stage.server).await;
-    client.wire.send(encode("GET", "/api/v1/streaming/user", &headers, b"")).await;
-    within("first bytes", client.wire.until(b":)\n")).await.unwrap();
-    stage.redis.wait_for_subscribers(&home, 1).await;
-    // Whole ones, halves, and one after which the connection speaks another protocol.
-    let late = [encode("GET", "/favicon.ico", &[], b""), encode("GET", HEALTH, &[], b""), handshake("/", &headers)];
-    let late = late.concat();
-    for (number, part) in late.chunks(50).enumerate() {
-        client.wire.send(part).await;
-        // The server had a turn for it once an event came after it.
-        stage.publish(&home, event("delete", number.to_string())).await;
-        within("event", client.wire.until(format!("data: {number}\n\n").as_bytes())).await.unwrap();
-    }
-    stage.publish(&format!("timeline:access_token:{}", alice.token_id), event("kill", "")).await;
-    within("end of the stream", client.wire.until(b"\r\n0\r\n\r\n")).await.unwrap();
+    // All that comes before the stream is answered before it; the last one is read by half with it.
+    let before = [encode("GET", "/favicon.ico", &[], b""), encode("GET", HEALTH, &[], b"")];
+    let stream = encode("GET", "/api/v1/streaming/user", &headers, b"");
+    client.wire.send([&before.concat()[..], &stream, b"GET /metr"].concat()).await;
     for status in [404, 200] {
         assert_eq!(client.response("GET").await.status, status);
     }
-    assert_eq!(read_head(&mut client.wire).await.status, 101);
+    let head = read_head(&mut client.wire).await;
+    assert_eq!((head.status, head.header("connection")), (200, Some("close")));
+    within("first bytes", client.wire.until(b"\r\n:)\n\r\n")).await.unwrap();
+    stage.redis.wait_for_subscribers(&home, 1).await;
+    // Whole ones, halves, and one after which the connection would speak another protocol.
+    let late = [encode("GET", "/favicon.ico", &[], b""), handshake("/", &headers), b"\0\xff rubbish".to_vec()];
+    for (number, part) in late.concat().chunks(50).enumerate() {
+        client.wire.send(part).await;
+        stage.publish(&home, event("delete", number.to_string())).await;
+        let block = format!("\r\nevent: delete\ndata: {number}\n\n\r\n");
+        within("event", client.wire.until(block.as_bytes())).await.unwrap();
+    }
+    stage.publish(&format!("timeline:access_token:{}", alice.token_id), event("kill", "")).await;
+    let rest = within("end of the connection", client.wire.rest()).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&rest), "0\r\n\r\n");
 }
 
 #[tokio::test]
@@ -191,6 +195,33 @@ async fn http_1_0_gets_a_stream_that_ends_with_the_connection() {
     redis.publish("timeline:public", event("delete", "1")).await;
     let body = within("event", wire.until(b"\n\n")).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&body), ":)\nevent: delete\ndata: 1\n\n");
+}
+
+#[tokio::test]
+async fn a_stream_over_http_1_0_that_is_killed_ends_after_what_was_published_before() {
+    let stage = Stage::start().await;
+    let alice = stage.db.person("alice").await;
+    let home = format!("timeline:{}", alice.account_id);
+    let mut wire = Wire::open(&stage.server).await;
+    wire.send(format!("GET /api/v1/streaming/user?access_token={} HTTP/1.0\r\n\r\n", alice.token)).await;
+    within("first bytes", wire.until(b":)\n")).await.unwrap();
+    stage.redis.wait_for_subscribers(&home, 1).await;
+    stage.publish(&home, event("delete", "1")).await;
+    stage.publish(&format!("timeline:access_token:{}", alice.token_id), event("kill", "")).await;
+    let rest = within("end of the connection", wire.rest()).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&rest), "event: delete\ndata: 1\n\n");
+}
+
+#[tokio::test]
+async fn a_connection_on_which_a_streams_head_was_asked_for_can_be_used_again() {
+    let Stage { server, db, .. } = Stage::start().await;
+    let alice = db.person("alice").await;
+    let headers = [("Authorization", alice.token.as_str())];
+    let mut client = Client::open(&server).await;
+    let head = client.request("HEAD", "/api/v1/streaming/user", &headers, b"").await;
+    assert_eq!((head.status, head.header("content-type")), (200, Some("text/event-stream")));
+    assert_eq!(server.metric("connected_clients", &[("type", "eventsource")]).await, 0.0);
+    assert_eq!(client.request("GET", HEALTH, &[], b"").await.status, 200);
 }
 
 #[tokio::test]

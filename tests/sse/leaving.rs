@@ -68,6 +68,20 @@ async fn a_client_behind_a_unix_socket_is_noticed_at_once() {
     all_gone(&server, &redis, 1).await;
 }
 
+/// It could still read; but so looks one that is gone, until something is written to it.
+#[tokio::test]
+async fn a_client_that_will_send_nothing_more_has_left() {
+    let stage = Stage::start().await;
+    let alice = stage.db.person("alice").await;
+    let mut wire = Wire::open(&stage.server).await;
+    wire.send(encode("GET", "/api/v1/streaming/user", &[("Authorization", &alice.token)], b"")).await;
+    within("first bytes", wire.until(b":)\n\r\n")).await.unwrap();
+    wire.finish_sending().await;
+    let rest = within("end of the connection", wire.rest()).await.unwrap();
+    assert!(rest.is_empty(), "it is no regular end: {rest:?}");
+    all_gone(&stage.server, &stage.redis, 1).await;
+}
+
 #[tokio::test]
 async fn a_client_that_had_already_sent_something_more_is_noticed_at_once() {
     let stage = Stage::start().await;

@@ -1,26 +1,7 @@
-use std::task::Waker;
-
 use super::*;
 
 fn frame(bytes: usize) -> Frame {
-    Frame::block("x".repeat(bytes))
-}
-
-fn take(outbox: &Outbox, most: usize) -> (Poll<Taken>, Vec<Frame>) {
-    let mut frames = Vec::new();
-    let taken = outbox.poll_take(&mut Context::from_waker(Waker::noop()), &mut frames, most);
-    (taken, frames)
-}
-
-#[test]
-fn frames_come_out_in_the_order_in_which_they_were_offered() {
-    let outbox = Outbox::default();
-    for size in 1..=3 {
-        assert_eq!(outbox.offer(frame(size)), Offer::Accepted);
-    }
-    assert_eq!(take(&outbox, 2).1, [frame(1), frame(2)]);
-    assert_eq!(take(&outbox, 2).1, [frame(3)]);
-    assert_eq!(take(&outbox, 2).0, Poll::Pending);
+    Frame::bare("x".repeat(bytes))
 }
 
 #[test]
@@ -31,7 +12,7 @@ fn too_many_frames_end_the_session() {
     }
     assert_eq!(outbox.offer(frame(1)), Offer::Overflowed);
     assert_eq!(outbox.offer(frame(1)), Offer::Ended);
-    assert_eq!(take(&outbox, 9).0, Poll::Ready(Taken::End(CloseReason::OutboxFull)));
+    assert_eq!(outbox.ended(), Some(CloseReason::OutboxFull));
 }
 
 #[test]
@@ -39,45 +20,6 @@ fn too_many_bytes_end_the_session() {
     let outbox = Outbox::default();
     assert_eq!(outbox.offer(frame(MAX_BYTES)), Offer::Accepted);
     assert_eq!(outbox.offer(frame(1)), Offer::Overflowed);
-}
-
-#[test]
-fn a_frame_over_the_limit_fits_alone() {
-    let outbox = Outbox::default();
-    assert_eq!(outbox.offer(frame(MAX_BYTES + 1)), Offer::Accepted);
-    let _ = take(&outbox, 1);
-    assert_eq!(outbox.offer(frame(MAX_BYTES)), Offer::Accepted);
-}
-
-#[test]
-fn what_was_taken_makes_room() {
-    let outbox = Outbox::default();
-    outbox.offer(frame(MAX_BYTES / 2));
-    outbox.offer(frame(MAX_BYTES / 2));
-    let _ = take(&outbox, 1);
-    assert_eq!(outbox.offer(frame(MAX_BYTES / 2)), Offer::Accepted);
-}
-
-#[test]
-fn large_frames_come_out_one_by_one() {
-    let outbox = Outbox::default();
-    for size in [TAKEN_BYTES + 1, TAKEN_BYTES - 1, 1, 1] {
-        let _ = outbox.offer(frame(size));
-    }
-    for sizes in [&[TAKEN_BYTES + 1][..], &[TAKEN_BYTES - 1, 1], &[1]] {
-        let taken: Vec<usize> = take(&outbox, 9).1.iter().map(Frame::len).collect();
-        assert_eq!(taken, sizes);
-    }
-}
-
-#[test]
-fn frames_offered_before_a_kill_are_still_delivered() {
-    let outbox = Outbox::default();
-    outbox.offer(frame(1));
-    outbox.close(CloseReason::Killed);
-    assert_eq!(outbox.offer(frame(2)), Offer::Ended);
-    assert_eq!(take(&outbox, 9), (Poll::Ready(Taken::Frames), vec![frame(1)]));
-    assert_eq!(take(&outbox, 9).0, Poll::Ready(Taken::End(CloseReason::Killed)));
 }
 
 #[test]
@@ -113,6 +55,37 @@ fn numbered(count: u8, bytes: usize) -> Vec<Frame> {
 
 fn bytes_of(frames: &[Frame]) -> Vec<u8> {
     frames.iter().flat_map(|frame| frame.0.to_vec()).collect()
+}
+
+#[tokio::test]
+async fn a_frame_over_the_limit_fits_alone() {
+    let (outbox, mut client) = attached();
+    assert_eq!(outbox.offer(frame(MAX_BYTES + 1)), Offer::Due);
+    let _ = read_exactly(&outbox, &mut client, MAX_BYTES + 1).await;
+    assert_eq!(outbox.offer(frame(MAX_BYTES)), Offer::Due);
+}
+
+#[tokio::test]
+async fn what_was_written_makes_room() {
+    let (outbox, mut client) = attached();
+    outbox.offer(frame(MAX_BYTES / 2));
+    outbox.offer(frame(MAX_BYTES / 2));
+    let _ = read_exactly(&outbox, &mut client, MAX_BYTES / 2 * 2).await;
+    assert_eq!(outbox.offer(frame(MAX_BYTES)), Offer::Due);
+}
+
+#[tokio::test]
+async fn frames_offered_before_there_is_a_socket_are_written_in_their_order_once_there_is() {
+    let (mut client, server) = tokio::net::UnixStream::pair().expect("a pair of sockets can be made");
+    let outbox = Outbox::default();
+    let frames = numbered(3, 10);
+    for frame in &frames {
+        assert_eq!(outbox.offer(frame.clone()), Offer::Accepted, "nobody can write it yet");
+    }
+    outbox.write();
+    outbox.attach(Arc::new(Socket::Unix(server)));
+    assert_eq!(read_exactly(&outbox, &mut client, 30).await, bytes_of(&frames));
+    assert_eq!(outbox.offer(frame(1)), Offer::Due);
 }
 
 #[tokio::test]
@@ -173,6 +146,7 @@ async fn frames_offered_before_a_kill_are_written_before_the_last_words() {
         outbox.offer(frame.clone());
     }
     outbox.close(CloseReason::Killed);
+    assert_eq!(outbox.offer(frame(2)), Offer::Ended);
     assert_eq!(read_exactly(&outbox, &mut client, 20).await, bytes_of(&frames));
 }
 
@@ -200,4 +174,31 @@ async fn too_many_frames_behind_a_full_socket_end_the_session() {
     }
     assert!((MAX_BYTES / 2_000_000..MAX_BYTES / 2_000_000 + 3).contains(&offers), "{offers}");
     assert_eq!(outbox.ended(), Some(CloseReason::OutboxFull));
+}
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_waits_for_room_to_write_the_rest_is_not_woken_without_it() {
+    let (outbox, _client) = attached();
+    std::future::poll_fn(|cx| outbox.queue.lock().socket.as_ref().expect("attached").poll_write_ready(cx))
+        .await
+        .unwrap();
+    outbox.offer(frame(1_000_000));
+    outbox.write();
+    outbox.close(CloseReason::Killed);
+    let wakes = Arc::<Wakes>::default();
+    let waker = Arc::clone(&wakes).into();
+    for _ in 0..3 {
+        assert!(outbox.poll_written(&mut Context::from_waker(&waker)).is_pending());
+    }
+    assert_eq!(wakes.0.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
