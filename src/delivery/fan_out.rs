@@ -3,12 +3,12 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
-    domain::{Event, Frame, Transport},
+    domain::{Event, Frame, Framing, Transport},
     hub::{Offer, SessionHandle, Watcher, Writers},
     telemetry::{Metrics, metrics::DeliveryDrop},
 };
 
-/// Offers an event to sessions, encoding it once for each distinct shape: transport, stream name as the client knows
+/// Offers an event to sessions, encoding it once for each distinct shape: framing, stream name as the client knows
 /// it, and result of custom filters. When it is dropped, the sessions are written to, and what was sent is counted.
 pub(super) struct FanOut<'a> {
     event: &'a Event<'a>,
@@ -23,7 +23,7 @@ pub(super) struct FanOut<'a> {
 /// Frames are shared among sessions for which all of this is equal.
 #[derive(PartialEq, Eq, Hash)]
 struct Shape<'a> {
-    transport: Transport,
+    framing: Framing,
     label: &'a str,
     filtered: Option<&'a str>,
 }
@@ -39,15 +39,16 @@ impl<'a> FanOut<'a> {
         if !self.event.is_delivered_to(subscription.stream.name) {
             return;
         }
-        let transport = watcher.session.transport;
+        let framing = watcher.session.framing;
+        let transport = framing.transport();
         let label = match transport {
             Transport::WebSocket => &*subscription.stream.label,
             // A block of an event stream does not name the stream.
             Transport::EventSource => "",
         };
         let event = self.event;
-        let shape = Shape { transport, label, filtered };
-        let frame = self.frames.entry(shape).or_insert_with(|| event.frame(transport, label, filtered));
+        let shape = Shape { framing, label, filtered };
+        let frame = self.frames.entry(shape).or_insert_with(|| event.frame(framing, label, filtered));
         match watcher.session.outbox.offer(frame.clone()) {
             Offer::Accepted => {}
             Offer::Due => self.due.push(&watcher.session),

@@ -75,7 +75,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{CloseReason, Transport, Viewer},
+        domain::{CloseReason, Framing, Viewer},
         hub::{Hub, SessionHandle},
         lifecycle::Lifecycle,
         store::Embedded,
@@ -88,7 +88,7 @@ mod tests {
         let (metrics, lifecycle) = (Arc::<Metrics>::default(), Lifecycle::new());
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
         let [known, unknown] = [1, 2].map(|account| {
-            let session = Arc::new(SessionHandle::new(Viewer::in_tests(account, "read"), Transport::WebSocket));
+            let session = Arc::new(SessionHandle::new(Viewer::in_tests(account, "read"), Framing::Text));
             hub.join(&session);
             session
         });

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
-use super::{Frame, StreamName, Transport, json, json::Value};
+use super::{Frame, Framing, StreamName, json, json::Value};
 
 /// A published message, read once; it borrows from the message's text.
 #[derive(Debug)]
@@ -52,12 +52,13 @@ impl<'a> Event<'a> {
         self.payload().is_some() || (stream == StreamName::User && self.name == "filters_changed")
     }
 
-    /// What is written to clients of this transport that know the stream by this label (a JSON array), with the
+    /// What is written to clients of this framing that know the stream by this label (a JSON array), with the
     /// result of their custom filters (a JSON array) as the payload's key `filtered`.
-    pub fn frame(&self, transport: Transport, label: &str, filtered: Option<&str>) -> Frame {
-        match transport {
-            Transport::WebSocket => Frame::text(&self.message(label, filtered)),
-            Transport::EventSource => Frame::block(self.block(filtered)),
+    pub fn frame(&self, framing: Framing, label: &str, filtered: Option<&str>) -> Frame {
+        match framing {
+            Framing::Text => Frame::text(&self.message(label, filtered)),
+            Framing::Deflated => Frame::deflated(&self.message(label, filtered)),
+            Framing::Bare => Frame::block(self.block(filtered)),
         }
     }
 

@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 
+use super::deflate;
+
 /// The first byte of an unfragmented frame (RFC 6455, 5.2), by its opcode.
 const TEXT: u8 = 0x81;
+/// With the bit that says that the message is compressed (RFC 7692, 6).
+const DEFLATED_TEXT: u8 = 0xc1;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
@@ -30,6 +34,27 @@ impl Transport {
     }
 }
 
+/// What a session's frames are encoded for: sessions of one framing share them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Framing {
+    /// A WebSocket's text messages, as they are.
+    Text,
+    /// A WebSocket's text messages, compressed where it pays (RFC 7692).
+    Deflated,
+    /// Blocks of an event stream.
+    Bare,
+}
+
+impl Framing {
+    /// By which its clients are connected.
+    pub fn transport(self) -> Transport {
+        match self {
+            Self::Text | Self::Deflated => Transport::WebSocket,
+            Self::Bare => Transport::EventSource,
+        }
+    }
+}
+
 /// A complete frame of a WebSocket, header and payload as they stand on the wire, or a block of an event stream. Cheap to
 /// clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +64,11 @@ impl Frame {
     /// A text message on a WebSocket.
     pub fn text(message: &str) -> Self {
         Self::encode(TEXT, &[message.as_bytes()])
+    }
+
+    /// A text message on a WebSocket whose client takes compressed ones; one that would not be shorter is sent as it is.
+    pub fn deflated(message: &str) -> Self {
+        deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload])).unwrap_or_else(|| Self::text(message))
     }
 
     /// An empty ping on a WebSocket.

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod close;
+pub mod deflate;
 pub mod event;
 pub mod filter;
 pub mod frame;
@@ -17,7 +18,7 @@ pub mod viewer;
 pub use channel::{Channel, ChannelKind};
 pub use close::CloseReason;
 pub use event::Event;
-pub use frame::{Frame, Transport};
+pub use frame::{Frame, Framing, Transport};
 pub use ids::{AccountId, ListId, TokenId};
 pub use refusal::Refusal;
 pub use status::Status;

@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{CloseReason, Transport, Viewer},
+        domain::{CloseReason, Framing, Viewer},
         http::{Parts, TrustedProxies},
         hub::Hub,
         store::{Embedded, Store},
@@ -264,7 +264,7 @@ mod tests {
         let viewer = Viewer::in_tests(1, "");
         let connection = Connection::new(None);
         for _ in 0..2 {
-            let session = Arc::new(SessionHandle::new(viewer.clone(), Transport::EventSource));
+            let session = Arc::new(SessionHandle::new(viewer.clone(), Framing::Bare));
             connection.serves(&session);
             session.outbox.close(CloseReason::Killed);
             let told = Instant::now();

@@ -11,7 +11,7 @@ use hyper::{
 
 use super::{Parts, answer, connection::Connection, credentials::authenticate, query::Query, route::stream_request};
 use crate::{
-    domain::{Refusal, StreamName, StreamRequest, Transport, Viewer, stream::FeedAccess},
+    domain::{Framing, Refusal, StreamName, StreamRequest, Viewer, stream::FeedAccess},
     hub::Subscription,
     session::{EventStream, LookUp},
 };
@@ -36,7 +36,7 @@ async fn stream(parts: &Parts, name: StreamName, request: &Head) -> Result<Respo
         return Ok(answer::event_stream_head());
     }
     let address = parts.client_address(&request.headers, &request.extensions);
-    let membership = parts.begin_session(viewer, Transport::EventSource, address);
+    let membership = parts.begin_session(viewer, Framing::Bare, address);
     membership.subscribe(&subscription);
     if let Some(connection) = request.extensions.get::<Arc<Connection>>() {
         connection.serves(membership.session());

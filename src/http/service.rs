@@ -22,7 +22,7 @@ use uuid::Uuid;
 
 use super::{Pages, TrustedProxies, answer, connection::Connection, event_source, handshake, route::Route, web_socket};
 use crate::{
-    domain::{Refusal, Transport, Viewer},
+    domain::{Framing, Refusal, Viewer},
     hub::{Hub, SessionHandle},
     lifecycle::Lifecycle,
     session::Membership,
@@ -57,6 +57,8 @@ pub struct Parts {
     pub lifecycle: Lifecycle,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether WebSockets are compressed for clients that offer it.
+    pub compression: bool,
     /// What is answered besides, if anything is.
     pub pages: Option<Pages>,
 }
@@ -179,10 +181,11 @@ impl Parts {
     }
 
     /// Begins a session; it ends when the membership is dropped.
-    pub(super) fn begin_session(&self, viewer: Viewer, transport: Transport, address: Option<IpAddr>) -> Membership {
-        let session = Arc::new(SessionHandle::new(viewer, transport));
+    pub(super) fn begin_session(&self, viewer: Viewer, framing: Framing, address: Option<IpAddr>) -> Membership {
+        let session = Arc::new(SessionHandle::new(viewer, framing));
         let address = address.map(tracing::field::display);
-        tracing::debug!(transport = transport.label(), account = session.viewer.account.0, address, "session opened");
+        let transport = framing.transport().label();
+        tracing::debug!(transport, account = session.viewer.account.0, address, "session opened");
         Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
     }
 }

@@ -11,7 +11,7 @@ use super::{
     route::handshake_request,
 };
 use crate::{
-    domain::{Transport, Viewer},
+    domain::{Framing, Viewer},
     session::{Request as SessionRequest, WebSocketSession},
 };
 
@@ -19,6 +19,7 @@ use crate::{
 struct Client {
     viewer: Viewer,
     address: Option<IpAddr>,
+    framing: Framing,
     request: Option<SessionRequest>,
 }
 
@@ -29,14 +30,14 @@ pub(super) async fn open(parts: &Arc<Parts>, mut request: Request) -> Response {
         Ok(viewer) => viewer,
         Err(refusal) => return answer::handshake_refusal(refusal),
     };
-    let response = match handshake::accept(&request) {
-        Ok(response) => response,
+    let (response, framing) = match handshake::accept(&request, parts.compression) {
+        Ok(accepted) => accepted,
         Err(defect) => return defect.answer(),
     };
     let upgrade = hyper::upgrade::on(&mut request);
     let wanted = handshake_request(&query).map(SessionRequest::Subscribe);
     let address = parts.client_address(request.headers(), request.extensions());
-    let (own, client) = (Arc::clone(parts), Client { viewer, address, request: wanted });
+    let (own, client) = (Arc::clone(parts), Client { viewer, address, framing, request: wanted });
     parts.lifecycle.spawn("web socket session", serve(own, upgrade, client));
     response
 }
@@ -50,7 +51,7 @@ async fn serve(parts: Arc<Parts>, upgrade: OnUpgrade, client: Client) {
     let Ok(Bare { io, read_buf, .. }) = upgraded.downcast::<TokioIo<ServedSocket>>() else {
         return tracing::error!("a connection that became a web socket is none of this listener's");
     };
-    let membership = parts.begin_session(client.viewer, Transport::WebSocket, client.address);
+    let membership = parts.begin_session(client.viewer, client.framing, client.address);
     let (socket, ahead) = io.into_inner().into_parts();
     let read_ahead = if ahead.is_empty() { read_buf } else { [&read_buf[..], &ahead].concat().into() };
     let session = Box::new(WebSocketSession::new(socket, membership, Arc::clone(&parts.store)));

@@ -60,14 +60,14 @@ impl Hub {
     /// A session begins: it listens on its control channels. It must [`leave`](Self::leave) in the end.
     pub fn join(&self, session: &Arc<SessionHandle>) {
         self.state.lock().join(session);
-        self.metrics.session_opened(session.transport);
+        self.metrics.session_opened(session.framing.transport());
         self.interest_changed.notify_one();
     }
 
     /// A session subscribes to a stream. Without effect for a session that has left or was expelled.
     pub fn subscribe(&self, session: &Arc<SessionHandle>, subscription: &Arc<Subscription>) {
         if self.state.lock().subscribe(session, subscription) {
-            self.metrics.stream_opened(session.transport, subscription.stream.name);
+            self.metrics.stream_opened(session.framing.transport(), subscription.stream.name);
             self.interest_changed.notify_one();
             self.renewal_wanted.notify_one();
         }
@@ -76,7 +76,7 @@ impl Hub {
     /// A session unsubscribes from a stream.
     pub fn unsubscribe(&self, session: &SessionHandle, subscription: &Arc<Subscription>) {
         if self.state.lock().unsubscribe(session.id, subscription) {
-            self.metrics.stream_closed(session.transport, subscription.stream.name);
+            self.metrics.stream_closed(session.framing.transport(), subscription.stream.name);
             self.interest_changed.notify_one();
         }
     }
@@ -86,9 +86,9 @@ impl Hub {
         let left = self.state.lock().leave(session.id);
         let Some(subscriptions) = left else { return Vec::new() };
         for subscription in &subscriptions {
-            self.metrics.stream_closed(session.transport, subscription.stream.name);
+            self.metrics.stream_closed(session.framing.transport(), subscription.stream.name);
         }
-        self.metrics.session_closed(session.transport);
+        self.metrics.session_closed(session.framing.transport());
         self.interest_changed.notify_one();
         subscriptions
     }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Outbox;
-use crate::domain::{Stream, Transport, Viewer, filter::FilterSet, stream::FeedAccess};
+use crate::domain::{Framing, Stream, Viewer, filter::FilterSet, stream::FeedAccess};
 
 /// A number that no other session of this process has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,8 +29,8 @@ pub struct SessionHandle {
     pub id: SessionId,
     /// Whom it serves.
     pub viewer: Viewer,
-    /// How its client is connected.
-    pub transport: Transport,
+    /// What its frames are encoded for.
+    pub framing: Framing,
     /// What waits for its client.
     pub outbox: Outbox,
     /// Its viewer's custom filters, once an event needed them.
@@ -39,12 +39,12 @@ pub struct SessionHandle {
 
 impl SessionHandle {
     /// A session that has not joined the hub yet.
-    pub fn new(viewer: Viewer, transport: Transport) -> Self {
+    pub fn new(viewer: Viewer, framing: Framing) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: SessionId(NEXT.fetch_add(1, Ordering::Relaxed)),
             viewer,
-            transport,
+            framing,
             outbox: Outbox::default(),
             filters: FilterCache::default(),
         }

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use super::*;
-use crate::domain::{StreamRequest, Transport, Viewer, json, stream::FeedAccess};
+use crate::domain::{Framing, StreamRequest, Viewer, json, stream::FeedAccess};
 
 const USER: &str = r#"{"stream":"user"}"#;
 const PUBLIC: &str = r#"{"stream":"public"}"#;
 
 fn session(account: i64) -> Arc<SessionHandle> {
     let viewer = Viewer::in_tests(account, "read");
-    Arc::new(SessionHandle::new(viewer, Transport::WebSocket))
+    Arc::new(SessionHandle::new(viewer, Framing::Text))
 }
 
 fn subscription(session: &SessionHandle, message: &str) -> Arc<Subscription> {

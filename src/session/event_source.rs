@@ -86,7 +86,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{Transport, Viewer},
+        domain::{Framing, Viewer},
         hub::{Hub, SessionHandle},
         telemetry::Metrics,
     };
@@ -95,7 +95,7 @@ mod tests {
         let metrics = Arc::<Metrics>::default();
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
         let viewer = Viewer::in_tests(1, "");
-        let session = Arc::new(SessionHandle::new(viewer, Transport::EventSource));
+        let session = Arc::new(SessionHandle::new(viewer, Framing::Bare));
         let membership = Membership::new(Arc::clone(&session), Arc::clone(&hub), metrics);
         (EventStream::new(membership), session, hub)
     }

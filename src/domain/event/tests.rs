@@ -17,11 +17,11 @@ fn text(frame: &Frame) -> &str {
 }
 
 fn websocket(message: &str, filtered: Option<&str>) -> serde_json::Value {
-    serde_json::from_str(text(&read(message).frame(Transport::WebSocket, r#"["public"]"#, filtered))).unwrap()
+    serde_json::from_str(text(&read(message).frame(Framing::Text, r#"["public"]"#, filtered))).unwrap()
 }
 
 fn sse(message: &str, filtered: Option<&str>) -> String {
-    text(&read(message).frame(Transport::EventSource, r#"["public"]"#, filtered)).to_owned()
+    text(&read(message).frame(Framing::Bare, r#"["public"]"#, filtered)).to_owned()
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn strings_pass_and_numbers_and_true_stay_bare() {
     for (payload, data) in [("\"1\"", "1"), ("42", "42"), ("true", "true"), ("1.50", "1.50"), (r#""\u00e9\"""#, "é\"")]
     {
         let message = format!(r#"{{"event":"e","payload":{payload}}}"#);
-        let frame = read(&message).frame(Transport::WebSocket, r#"["user"]"#, None);
+        let frame = read(&message).frame(Framing::Text, r#"["user"]"#, None);
         assert_eq!(text(&frame), format!(r#"{{"stream":["user"],"event":"e","payload":{payload}}}"#));
         assert_eq!(sse(&message, None), format!("event: e\ndata: {data}\n\n"));
     }
@@ -118,8 +118,8 @@ fn the_result_of_filters_is_added_to_the_payload() {
 #[test]
 fn one_event_serves_viewers_with_and_without_filters() {
     let event = read(r#"{"event":"update","payload":{"id":"1"}}"#);
-    let plain = event.frame(Transport::WebSocket, "[]", None);
-    let added = event.frame(Transport::WebSocket, "[]", Some("[]"));
+    let plain = event.frame(Framing::Text, "[]", None);
+    let added = event.frame(Framing::Text, "[]", Some("[]"));
     assert_eq!(text(&plain), r#"{"stream":[],"event":"update","payload":"{\"id\":\"1\"}"}"#);
     assert_eq!(text(&added), r#"{"stream":[],"event":"update","payload":"{\"id\":\"1\",\"filtered\":[]}"}"#);
 }
