@@ -1,6 +1,7 @@
 //! What an idle client costs: resident memory with ten thousand WebSockets on `user`, each of an account of its own (four
-//! channels each), against what is allowed. Run it with `cargo bench --bench idle_memory`; a number after `--` is how many.
-//! Redis, PostgreSQL and the clients run in processes of their own.
+//! channels each), whose clients offer compression as browsers do, against what is allowed. Run it with
+//! `cargo bench --bench idle_memory`; a number after `--` is how many. Redis, PostgreSQL and the clients run in processes of
+//! their own.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -171,7 +172,7 @@ async fn connect(address: SocketAddr, number: usize) -> TcpStream {
     socket.bind(([127, 0, 0, own], 0).into()).expect("loopback addresses can be used");
     let mut connection = socket.connect(address).await.expect("the server is there");
     let target = format!("/api/v1/streaming?stream=user&access_token=idle{number}");
-    connection.write_all(&websocket::handshake(&target, &[])).await.expect("it takes the handshake");
+    connection.write_all(&websocket::handshake(&target, &[websocket::OFFER])).await.expect("it takes the handshake");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         assert_ne!(connection.read_buf(&mut head).await.expect("it answers"), 0, "it closed");

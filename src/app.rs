@@ -101,12 +101,7 @@ impl Assembly {
         }
     }
 
-    fn listen(
-        self,
-        upstream: Arc<Upstream>,
-        listener: BoundListener,
-        public: Public,
-    ) -> Server {
+    fn listen(self, upstream: Arc<Upstream>, listener: BoundListener, public: Public) -> Server {
         self.lifecycle.spawn_lasting("news of slow clients", session::tell_of_slow_clients());
         let service = Service::new(Parts {
             hub: Arc::clone(&self.hub),

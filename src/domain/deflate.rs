@@ -97,7 +97,8 @@ fn inflate_some(
     let mut piece = [0; PIECE];
     loop {
         let before = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(bytes, &mut piece, FlushDecompress::None).map_err(|_| InflateError::Malformed)?;
+        let status =
+            inflate.decompress(bytes, &mut piece, FlushDecompress::None).map_err(|_| InflateError::Malformed)?;
         let count = |now: u64, before: u64| usize::try_from(now - before).expect("it is no more than was given");
         let (read, written) = (count(inflate.total_in(), before.0), count(inflate.total_out(), before.1));
         if written > limit - message.len() {

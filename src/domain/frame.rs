@@ -68,7 +68,8 @@ impl Frame {
 
     /// A text message on a WebSocket whose client takes compressed ones; one that would not be shorter is sent as it is.
     pub fn deflated(message: &str) -> Self {
-        deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload])).unwrap_or_else(|| Self::text(message))
+        deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload]))
+            .unwrap_or_else(|| Self::text(message))
     }
 
     /// An empty ping on a WebSocket.

@@ -208,6 +208,7 @@ mod tests {
             holders: None,
             lifecycle: Lifecycle::new(),
             trusted_proxies: TrustedProxies::default(),
+            compression: false,
             pages: None,
         })
     }

@@ -5,7 +5,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    domain::{StreamRequest, Transport, Viewer, json, stream::FeedAccess},
+    domain::{Framing, StreamRequest, Viewer, json, stream::FeedAccess},
     hub::{SessionHandle, Subscription},
     telemetry::Metrics,
 };
@@ -61,7 +61,7 @@ impl Kept {
     /// A session that opens the stream `user`.
     fn open(&self, account: i64) -> Arc<SessionHandle> {
         let viewer = Viewer::in_tests(account, "read:statuses");
-        let session = Arc::new(SessionHandle::new(viewer, Transport::WebSocket));
+        let session = Arc::new(SessionHandle::new(viewer, Framing::Text));
         self.hub.join(&session);
         let request = json::parse(r#"{"stream":"user"}"#).and_then(json::Value::object).unwrap();
         let stream = StreamRequest::from_message(&request).resolve(&session.viewer).unwrap();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    domain::{StreamRequest, Transport, Viewer, json, stream::FeedAccess},
+    domain::{Framing, StreamRequest, Viewer, json, stream::FeedAccess},
     hub::{SessionHandle, Subscription},
     relay::{
         door::{OpenLink, door},
@@ -32,7 +32,7 @@ fn holding() -> Arc<Holding> {
 
 /// A session that watches the channel `timeline:7`.
 fn watch(hub: &Hub) -> Arc<SessionHandle> {
-    let session = Arc::new(SessionHandle::new(Viewer::in_tests(7, "read:statuses"), Transport::WebSocket));
+    let session = Arc::new(SessionHandle::new(Viewer::in_tests(7, "read:statuses"), Framing::Text));
     hub.join(&session);
     let request = json::parse(r#"{"stream":"user"}"#).and_then(json::Value::object).unwrap();
     let stream = StreamRequest::from_message(&request).resolve(&session.viewer).unwrap();

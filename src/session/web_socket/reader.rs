@@ -125,7 +125,8 @@ impl Begun {
     fn begin(&mut self, header: &FrameHeader, length: u64, framing: Framing) -> Result<Frame, CloseReason> {
         // A message says with its first frame that it is compressed, if that was agreed on (RFC 7692, 6.2), and clients mask
         // (RFC 6455, 5.1 and 5.2).
-        let may_be_deflated = framing == Framing::Deflated && header.opcode == OpCode::Data(Data::Text);
+        let may_be_deflated =
+            framing == Framing::Deflated && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
         let is_reserved = (header.rsv1 && !may_be_deflated) || header.rsv2 || header.rsv3;
         let mask = header.mask.filter(|_| !is_reserved).ok_or(CloseReason::ProtocolError)?;
         match header.opcode {

@@ -19,7 +19,7 @@ use turmoil::net::{TcpListener, TcpStream};
 use super::{super::received::Received, redis::Line};
 use crate::{
     cluster::{ClusterConfig, Found, Incarnation, system_resolver},
-    domain::{Channel, StreamRequest, Transport, Viewer, json, stream::FeedAccess},
+    domain::{Channel, Framing, StreamRequest, Viewer, json, stream::FeedAccess},
     hub::{Hub, SessionHandle, Subscription},
     lifecycle::Lifecycle,
     relay::{
@@ -178,7 +178,7 @@ pub(super) async fn run(common: Arc<Common>, name: String, place: Place) -> turm
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
     })?;
-    let session = Arc::new(SessionHandle::new(Viewer::in_tests(1, "read"), Transport::WebSocket));
+    let session = Arc::new(SessionHandle::new(Viewer::in_tests(1, "read"), Framing::Text));
     hub.join(&session);
     let open = BTreeMap::new();
     *place.lock() = Some(Run { name, upstream, line, holding, metrics, received, hub, session, open });
