@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// How far back what is compressed here refers, as a power of two: 4 KiB. On statuses, twice or eight times as much saves
-/// nothing, and some clients allow no more.
+/// nothing, and clients may ask for as little.
 pub const WINDOW_BITS: u8 = 12;
 
 /// Of what zlib calls the levels 1 to 9: those above take longer and save nothing.
@@ -92,7 +92,7 @@ impl Compressor {
     }
 
     fn compress(&mut self, message: &[u8]) -> Option<&[u8]> {
-        let Self { deflate, output } = self;
+        let Self { deflate, output, .. } = self;
         deflate.reset();
         output.clear();
         output.resize(message.len(), 0);
