@@ -1,7 +1,7 @@
 //! What an idle client costs: resident memory with ten thousand clients on `user`, each of an account of its own (four
-//! channels each), against what is allowed; first WebSockets, then event streams, each with a server of their own. Run it
-//! with `cargo bench --bench idle_memory`; a number after `--` is how many.
-//! Redis, PostgreSQL and the clients run in processes of their own.
+//! channels each), against what is allowed; first WebSockets whose clients offer compression as browsers do, then event
+//! streams, each with a server of their own. Run it with `cargo bench --bench idle_memory`; after `--`, a number is how many,
+//! and `off` switches compression off. Redis, PostgreSQL and the clients run in processes of their own.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -54,15 +54,16 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let count = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(CONNECTIONS);
-    let allowed = [WEB_SOCKET, EVENT_SOURCE].map(|kind| runtime.block_on(measure(kind, count)));
+    let compression = if arguments.iter().any(|argument| argument == "off") { "off" } else { "on" };
+    let allowed = [WEB_SOCKET, EVENT_SOURCE].map(|kind| runtime.block_on(measure(kind, count, compression)));
     if allowed == [true; 2] { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints what was found; whether it is allowed.
-async fn measure(kind: &'static str, count: usize) -> bool {
+async fn measure(kind: &'static str, count: usize, compression: &str) -> bool {
     let (redis, db) = (Redis::start().await, Database::create().await);
     create_accounts(&db, count).await;
-    let server = Server::options(&redis, &db).env("LOG_LEVEL", "info").start().await;
+    let server = Server::options(&redis, &db).env("LOG_LEVEL", "info").env("WS_COMPRESSION", compression).start().await;
     let before = server.rss_bytes();
     let started = Instant::now();
     let mut clients = start_clients(kind, &server, count);
@@ -175,7 +176,7 @@ async fn be_clients(kind: &str, address: SocketAddr, count: usize) {
 fn request(kind: &str, number: usize) -> (Vec<u8>, &'static [u8]) {
     if kind == WEB_SOCKET {
         let target = format!("/api/v1/streaming?stream=user&access_token=idle{number}");
-        return (websocket::handshake(&target, &[]), b"HTTP/1.1 101 ");
+        return (websocket::handshake(&target, &[websocket::OFFER]), b"HTTP/1.1 101 ");
     }
     let target = format!("/api/v1/streaming/user?access_token=idle{number}");
     (http::encode("GET", &target, &[], b""), b"HTTP/1.1 200 ")

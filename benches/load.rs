@@ -7,6 +7,8 @@ mod accounts;
 mod arguments;
 #[path = "load/cores.rs"]
 mod cores;
+#[path = "load/deflated.rs"]
+mod deflated;
 #[path = "load/event_source.rs"]
 mod event_source;
 #[path = "load/figures.rs"]
@@ -57,8 +59,8 @@ use scenarios::{Measured, broadcast, filtered, guard, memory, mixed, personal, s
 use stage::Stage;
 
 /// What can be asked for.
-const SCENARIOS: [&str; 9] =
-    ["broadcast", "latency", "eventsource", "personal", "sessions", "filtered", "memory", "mixed", "nodes"];
+const SCENARIOS: [&str; 10] =
+    ["broadcast", "latency", "eventsource", "deflate", "personal", "sessions", "filtered", "memory", "mixed", "nodes"];
 
 /// What is done with `--guard`.
 const GUARD: &str = "guard";
@@ -115,6 +117,10 @@ fn play(scenario: &str, stage: &mut Stage, measured: &mut Measured<'_>) {
     match scenario {
         "broadcast" => broadcast::run(stage, WebSocket, measured),
         "eventsource" => broadcast::run(stage, EventSource, measured),
+        "deflate" => {
+            personal::deflate(stage, measured);
+            broadcast::deflate(stage, measured);
+        }
         "latency" => broadcast::latency(stage, WebSocket, measured),
         "personal" => personal::run(stage, measured),
         "sessions" => sessions::run(stage, measured),

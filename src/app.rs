@@ -54,6 +54,13 @@ struct Assembly {
     holders: Option<watch::Receiver<LinkState>>,
 }
 
+/// How it meets clients.
+struct Public {
+    trusted_proxies: TrustedProxies,
+    compression: bool,
+    pages: Option<Pages>,
+}
+
 impl Assembly {
     fn new(store: Store, metrics: Arc<Metrics>, lifecycle: Lifecycle) -> Self {
         let hub = Arc::new(Hub::new(Arc::clone(&metrics)));
@@ -94,13 +101,7 @@ impl Assembly {
         }
     }
 
-    fn listen(
-        self,
-        upstream: Arc<Upstream>,
-        listener: BoundListener,
-        trusted_proxies: TrustedProxies,
-        pages: Option<Pages>,
-    ) -> Server {
+    fn listen(self, upstream: Arc<Upstream>, listener: BoundListener, public: Public) -> Server {
         self.lifecycle.spawn_lasting("news of slow clients", session::tell_of_slow_clients());
         let service = Service::new(Parts {
             hub: Arc::clone(&self.hub),
@@ -109,8 +110,9 @@ impl Assembly {
             upstream: upstream.state(),
             holders: self.holders,
             lifecycle: self.lifecycle.clone(),
-            trusted_proxies,
-            pages,
+            trusted_proxies: public.trusted_proxies,
+            compression: public.compression,
+            pages: public.pages,
         });
         let address = listener.address();
         tracing::info!(address, version = env!("CARGO_PKG_VERSION"), "listening");
@@ -147,7 +149,8 @@ pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Opt
         () = ready => {}
     }
     let listener = config.listen.bind().await.inspect_err(|_| lifecycle.stop())?;
-    Ok(Some(assembly.listen(upstream, listener, config.trusted_proxies.clone(), None)))
+    let (trusted_proxies, compression) = (config.trusted_proxies.clone(), config.compression);
+    Ok(Some(assembly.listen(upstream, listener, Public { trusted_proxies, compression, pages: None })))
 }
 
 /// Starts a server whose events come from this process: alone, or as a node of a cluster.
@@ -166,7 +169,8 @@ pub async fn start_embedded(
     let embedded = Embedded::start(bus, assembly.sink(), Arc::clone(&assembly.metrics), &lifecycle);
     let upstream = Arc::new(Upstream::Embedded(embedded));
     assembly.begin(&upstream).inspect_err(|_| lifecycle.stop())?;
-    Ok(assembly.listen(upstream, listener, TrustedProxies::default(), Some(pages)))
+    let public = Public { trusted_proxies: TrustedProxies::default(), compression: true, pages: Some(pages) };
+    Ok(assembly.listen(upstream, listener, public))
 }
 
 /// Waits until the database takes connections. What it waits for is told at once, and then once a minute.

@@ -1,5 +1,5 @@
 //! From environment variables to typed configuration. The variables are those of Mastodon's Node server,
-//! and `CLUSTER_`, which it does not have.
+//! and `WS_COMPRESSION` and `CLUSTER_`, which it does not have.
 
 mod cluster;
 mod database;
@@ -34,6 +34,8 @@ pub struct Config {
     pub listen: ListenAddress,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether WebSockets are compressed for clients that offer it.
+    pub compression: bool,
     /// How Redis is reached.
     pub redis: RedisConfig,
     /// How PostgreSQL is reached.
@@ -75,6 +77,7 @@ impl Config {
         Ok(Self {
             listen,
             trusted_proxies: trusted_proxies(environment)?,
+            compression: compression(environment)?,
             redis: RedisConfig { publishes: cluster.is_some(), ..redis::read(environment)? },
             database: database::read(environment)?,
             cluster,
@@ -129,6 +132,14 @@ fn trusted_proxies(environment: &Environment) -> Result<TrustedProxies, ConfigEr
             })
         },
     )
+}
+
+fn compression(environment: &Environment) -> Result<bool, ConfigError> {
+    match environment.get("WS_COMPRESSION") {
+        None | Some("on") => Ok(true),
+        Some("off") => Ok(false),
+        Some(other) => Err(ConfigError::new("WS_COMPRESSION", format!("{other:?} is neither on nor off"))),
+    }
 }
 
 fn mode(environment: &Environment) -> Mode {

@@ -4,6 +4,8 @@ mod support;
 
 #[path = "websocket/close.rs"]
 mod close;
+#[path = "websocket/compression.rs"]
+mod compression;
 #[path = "websocket/envelope.rs"]
 mod envelope;
 #[path = "websocket/frames.rs"]

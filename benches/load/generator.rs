@@ -59,6 +59,8 @@ pub struct Generator {
     links: Vec<Option<Link>>,
     buffer: Box<[u8]>,
     opening: usize,
+    /// What all connections have read.
+    bytes: u64,
     pub ledger: Ledger,
 }
 
@@ -70,6 +72,7 @@ impl Generator {
             links: Vec::new(),
             buffer: vec![0; BUFFER].into_boxed_slice(),
             opening: 0,
+            bytes: 0,
             ledger: Ledger::new(Clock::start()),
         }
     }
@@ -180,6 +183,11 @@ impl Generator {
         }
     }
 
+    /// How many bytes have been read so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Whether this connection was accepted and is there.
     pub fn is_open(&self, number: usize) -> bool {
         matches!(self.links.get(number), Some(Some(Link { state: State::Open(_), .. })))
@@ -206,7 +214,8 @@ impl Generator {
             if event.is_writable() {
                 link.ask();
             }
-            let is_there = !event.is_readable() || link.read(number, &mut self.buffer, &mut self.ledger);
+            let is_there =
+                !event.is_readable() || link.read(number, &mut self.buffer, &mut self.bytes, &mut self.ledger);
             self.opening -= usize::from(!was_open && (!is_there || matches!(link.state, State::Open(_))));
             if !is_there {
                 self.links[number] = None;
@@ -226,7 +235,7 @@ impl Link {
     }
 
     /// Reads until nothing is left; whether the connection is still there.
-    fn read(&mut self, number: usize, buffer: &mut [u8], ledger: &mut Ledger) -> bool {
+    fn read(&mut self, number: usize, buffer: &mut [u8], bytes: &mut u64, ledger: &mut Ledger) -> bool {
         loop {
             let count = match self.stream.read(buffer) {
                 Ok(count @ 1..) => count,
@@ -236,6 +245,7 @@ impl Link {
                     return false;
                 }
             };
+            *bytes += count as u64;
             if !self.take(number, &buffer[..count], ledger) {
                 return false;
             }

@@ -202,7 +202,7 @@ impl Link {
         self.channel = channel.map(|channel| channel.as_bytes().to_vec());
         self.is_open = true;
         self.request = Vec::new();
-        let answer = if transport == Transport::WebSocket { UPGRADE } else { STREAM };
+        let answer = if transport == Transport::EventSource { STREAM } else { UPGRADE };
         self.write(&[IoSlice::new(answer)]);
     }
 
@@ -234,7 +234,7 @@ fn encode_event(message: &[u8], transport: Transport) -> Vec<u8> {
     let begin = memchr::memmem::find(message, PAYLOAD).expect("an event has a payload") + PAYLOAD.len();
     let payload = &message[begin..message.len() - 1];
     match transport {
-        Transport::WebSocket => {
+        Transport::WebSocket | Transport::Deflated => {
             let mut text = b"{\"stream\":[\"user\"],\"event\":\"update\",\"payload\":\"".to_vec();
             for byte in payload {
                 if matches!(byte, b'"' | b'\\') {

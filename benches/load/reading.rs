@@ -24,6 +24,8 @@ pub type Note<'a> = dyn FnMut(Item) + 'a;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Transport {
     WebSocket,
+    /// A WebSocket whose client offers compression.
+    Deflated,
     EventSource,
 }
 
@@ -37,6 +39,7 @@ impl Transport {
     pub fn name(self) -> &'static str {
         match self {
             Self::WebSocket => "websocket",
+            Self::Deflated => "websocket, compression offered",
             Self::EventSource => "eventsource",
         }
     }
@@ -44,8 +47,10 @@ impl Transport {
     /// A request for a stream, which is on a channel.
     pub fn request(self, stream: &str, token: &str, channel: &str) -> Vec<u8> {
         let query = format!("access_token={token}{CHANNEL}{channel}");
+        let target = format!("{PATH}?stream={stream}&{query}");
         match self {
-            Self::WebSocket => websocket::handshake(&format!("{PATH}?stream={stream}&{query}"), &[]),
+            Self::WebSocket => websocket::handshake(&target, &[]),
+            Self::Deflated => websocket::handshake(&target, &[websocket::OFFER]),
             Self::EventSource => {
                 let path = stream.replace(':', "/");
                 http::encode("GET", &format!("{PATH}/{path}?{query}"), &[], b"")
@@ -56,14 +61,14 @@ impl Transport {
     /// How the head of a good answer begins.
     pub fn acceptance(self) -> &'static [u8] {
         match self {
-            Self::WebSocket => b"HTTP/1.1 101 ",
+            Self::WebSocket | Self::Deflated => b"HTTP/1.1 101 ",
             Self::EventSource => b"HTTP/1.1 200 ",
         }
     }
 
     pub fn reader(self) -> Reader {
         match self {
-            Self::WebSocket => Reader::WebSocket(Frames::default()),
+            Self::WebSocket | Self::Deflated => Reader::WebSocket(Frames::default()),
             Self::EventSource => Reader::EventSource(Events::default()),
         }
     }

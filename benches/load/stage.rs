@@ -23,6 +23,9 @@ const WARM_UP: Duration = Duration::from_millis(700);
 /// The figure that says how many deliveries there were in a second.
 pub const DELIVERIES: &str = "deliveries/s";
 
+/// The figure that says how many bytes a client reads for a delivery.
+pub const BYTES: &str = "bytes each";
+
 /// The figure that says what a delivery takes of the server's processor time.
 pub const SERVER_TIME: &str = "server µs each";
 
@@ -74,6 +77,10 @@ impl Stage {
             let options = || Server::options(redis, &self.database);
             let subject = match kind {
                 Kind::Flodgatt => self.runtime.block_on(Subject::flodgatt(options(), cores)),
+                Kind::Uncompressed => {
+                    let options = options().env("WS_COMPRESSION", "off");
+                    self.runtime.block_on(Subject::flodgatt(options, cores))
+                }
                 Kind::ThreeNodes => self.runtime.block_on(Subject::three_nodes(options, cores)),
                 Kind::PlainOne => Subject::plain(1, transport, redis, cores),
                 Kind::PlainFour => Subject::plain(4, transport, redis, cores),
@@ -136,9 +143,11 @@ impl Stage {
         generator.drive(publisher, traffic, WARM_UP);
         generator.ledger.take_latencies();
         let (deliveries, published) = (generator.ledger.deliveries(), generator.ledger.published());
+        let bytes = generator.bytes();
         let (before, begun) = (self.spent(kind), std::time::Instant::now());
         self.generator.drive(publisher, traffic, time);
         let (seconds, after) = (begun.elapsed().as_secs_f64(), self.spent(kind));
+        let bytes = (self.generator.bytes() - bytes) as f64;
         let ledger = &mut self.generator.ledger;
         let deliveries = (ledger.deliveries() - deliveries) as f64;
         let events = (ledger.published() - published) as f64;
@@ -148,6 +157,7 @@ impl Stage {
         vec![
             (DELIVERIES, deliveries / seconds),
             ("events/s", events / seconds),
+            (BYTES, bytes / deliveries),
             (SERVER_TIME, each(after.server, before.server)),
             ("postgres µs each", each(after.postgres, before.postgres)),
             ("clients µs each", each(after.clients, before.clients)),

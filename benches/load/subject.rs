@@ -16,6 +16,8 @@ pub const PLAIN: &str = "plain-writes";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Flodgatt,
+    /// One that compresses for nobody.
+    Uncompressed,
     /// Three of them as one, with clients on each.
     ThreeNodes,
     /// One event a write.
@@ -28,6 +30,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Flodgatt => "flodgatt",
+            Self::Uncompressed => "WS_COMPRESSION=off",
             Self::ThreeNodes => "flodgatt, 3 nodes",
             Self::PlainOne => "plain, 1 a write",
             Self::PlainFour => "plain, 4 a write",
@@ -38,7 +41,7 @@ impl Kind {
 impl Kind {
     /// Whether it is what others are held against.
     pub fn is_plain(self) -> bool {
-        matches!(self, Self::PlainOne | Self::PlainFour)
+        matches!(self, Self::Uncompressed | Self::PlainOne | Self::PlainFour)
     }
 }
 

@@ -1,9 +1,12 @@
-//! Frames of a server (RFC 6455, section 5.2), read where they lie: a connection keeps no more than the beginning of a frame.
+//! Frames of a server (RFC 6455, section 5.2), read where they lie: a connection keeps no more than the beginning of a frame,
+//! or a compressed one (RFC 7692) until it is complete.
 
+use super::deflated;
 use super::reading::{Item, Note};
 use super::stamp::{ENVELOPE, Stamp};
 
 const TEXT: u8 = 1;
+const DEFLATED_TEXT: u8 = 0xC1;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 
@@ -35,16 +38,25 @@ impl Head {
             127 => (10, number(bytes.get(2..10).ok_or(10usize)?)),
             length => (2, usize::from(length)),
         };
-        // The first bytes of a text tell which event it is; of the rest, only the length counts.
-        let wanted = head + payload.min(ENVELOPE);
+        let head = Self { kind: first, bytes: head, payload };
+        let wanted = head.bytes + head.needed();
         if bytes.len() < wanted {
             return Err(wanted);
         }
-        Ok(Self { kind: first, bytes: head, payload })
+        Ok(head)
+    }
+
+    /// How much of the payload it takes to tell which event it is. Of a text these are the first bytes, and of the rest only the
+    /// length counts; what is compressed is looked at as a whole.
+    fn needed(&self) -> usize {
+        if self.kind == DEFLATED_TEXT { self.payload } else { self.payload.min(ENVELOPE) }
     }
 
     fn item(&self, bytes: &[u8]) -> Item {
-        let payload = &bytes[self.bytes..self.bytes + self.payload.min(ENVELOPE)];
+        let payload = &bytes[self.bytes..self.bytes + self.needed()];
+        if self.kind == DEFLATED_TEXT {
+            return deflated::item(payload);
+        }
         match (self.kind, Stamp::read(payload)) {
             (0x81, Some(stamp)) => Item::Event(stamp),
             (kind, _) if kind == 0x80 | PING => Item::Ping(payload.into()),

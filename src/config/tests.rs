@@ -68,6 +68,19 @@ fn the_level_of_logs_depends_on_the_mode_unless_it_is_given() {
 }
 
 #[test]
+fn compression_is_on_unless_it_is_switched_off() {
+    for (pairs, is_on) in [
+        (&[][..], true),
+        (&[("WS_COMPRESSION", "")], true),
+        (&[("WS_COMPRESSION", "on")], true),
+        (&[("WS_COMPRESSION", "off")], false),
+    ] {
+        assert_eq!(Config::read(&environment(pairs)).unwrap().compression, is_on, "{pairs:?}");
+    }
+    assert_eq!(error(&[("WS_COMPRESSION", "no")]), r#"WS_COMPRESSION: "no" is neither on nor off"#);
+}
+
+#[test]
 fn an_unknown_level_is_an_error() {
     let error = log_config(&environment(&[("LOG_LEVEL", "loud")])).unwrap_err().to_string();
     assert_eq!(error, r#"LOG_LEVEL: "loud" is none of trace, debug, info, warn, error, fatal"#);

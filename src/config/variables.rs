@@ -32,6 +32,7 @@ pub const VARIABLES: &[Variable] = &[
     variable("SOCKET", "", "unix socket to listen on instead, with mode 0666"),
     variable("LOG_LEVEL", "info; debug in development", "trace, debug, info, warn, error or fatal"),
     variable("TRUSTED_PROXY_IP", "loopback and private networks", "addresses and networks, separated by commas or spaces, whose X-Forwarded-For is believed"),
+    variable("WS_COMPRESSION", "on", "on or off: whether WebSockets are compressed (permessage-deflate) for clients that offer it"),
     secret("DATABASE_URL", "", "postgres://user:password@host:port/name?sslmode=…; replaces the DB_ variables but DB_POOL, and DB_PASS if it has no password"),
     variable("DB_HOST", "localhost", "host of PostgreSQL; a path is the folder of its unix socket"),
     variable("DB_PORT", "5432", "port of PostgreSQL"),

@@ -72,3 +72,65 @@ impl Drop for FanOut<'_> {
         self.metrics.sent(Transport::EventSource, self.event_source);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        domain::{StreamRequest, Viewer, json, stream::FeedAccess},
+        hub::Subscription,
+    };
+
+    fn watcher(account: i64, framing: Framing) -> Watcher {
+        let message = json::parse(r#"{"stream":"user"}"#).and_then(json::Value::object).expect("it is an object");
+        let viewer = Viewer::in_tests(account, "read");
+        let stream = StreamRequest::from_message(&message).resolve(&viewer).expect("it is a stream");
+        Watcher {
+            session: Arc::new(SessionHandle::new(viewer, framing)),
+            subscription: Some(Arc::new(Subscription { stream, access: FeedAccess::OPEN })),
+            since: tokio::time::Instant::now(),
+        }
+    }
+
+    fn frames(watchers: &[Watcher], message: &str) -> Vec<Frame> {
+        let event = Event::read(message).expect("it is an event");
+        let (writers, metrics) = (Writers::default(), Metrics::default());
+        let mut fan_out = FanOut::new(&event, &writers, &metrics);
+        for watcher in watchers {
+            fan_out.offer(watcher, None);
+        }
+        drop(fan_out);
+        watchers.iter().flat_map(|watcher| watcher.session.outbox.frames()).collect()
+    }
+
+    fn is_shared(one: &Frame, other: &Frame) -> bool {
+        one.0.as_ptr() == other.0.as_ptr()
+    }
+
+    #[test]
+    fn an_event_is_compressed_once_for_all_clients_that_take_it_so() {
+        let framings = [Framing::Deflated, Framing::Text, Framing::Deflated, Framing::Text, Framing::Bare];
+        let watchers: Vec<Watcher> = (1..).zip(framings).map(|(account, framing)| watcher(account, framing)).collect();
+        let message = format!(r#"{{"event":"update","payload":{{"content":"{}"}}}}"#, "heron ".repeat(50));
+        let frames = frames(&watchers, &message);
+        assert!(is_shared(&frames[0], &frames[2]) && is_shared(&frames[1], &frames[3]));
+        assert_eq!((frames[0].0[0], frames[1].0[0]), (0xc1, 0x81));
+        assert!(frames[0].len() < frames[1].len() / 2);
+        assert!(frames[4].0.starts_with(b"event: update\n"));
+    }
+
+    #[test]
+    fn the_same_event_in_several_feeds_is_compressed_once() {
+        let content = "heron ".repeat(50);
+        let message = format!(r#"{{"event":"update","payload":{{"content":"{content}"}}}}"#);
+        let of = |account| frames(&[watcher(account, Framing::Deflated)], &message).remove(0);
+        assert!(is_shared(&of(1), &of(2)));
+    }
+
+    #[test]
+    fn a_short_event_is_sent_as_it_is_to_everybody() {
+        let watchers = [watcher(1, Framing::Deflated), watcher(2, Framing::Text)];
+        let frames = frames(&watchers, r#"{"event":"delete","payload":"107214471804101576"}"#);
+        assert_eq!(frames[0], frames[1]);
+    }
+}

@@ -15,6 +15,8 @@ pub enum CloseReason {
     ProtocolError,
     /// The client sent a text message that is not UTF-8.
     InvalidUtf8,
+    /// The client sent a compressed message that cannot be inflated (RFC 7692).
+    InvalidDeflate,
     /// The client did not answer a ping within a whole ping interval.
     PingTimeout,
     /// The client did not read as fast as events came: its outbox was full.
@@ -25,13 +27,14 @@ pub enum CloseReason {
 
 impl CloseReason {
     /// All of them, in the order of the metrics page.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::ClientGone,
         Self::Killed,
         Self::BinaryMessage,
         Self::MessageTooBig,
         Self::ProtocolError,
         Self::InvalidUtf8,
+        Self::InvalidDeflate,
         Self::PingTimeout,
         Self::OutboxFull,
         Self::Restart,
@@ -46,6 +49,7 @@ impl CloseReason {
             Self::MessageTooBig => "message_too_big",
             Self::ProtocolError => "protocol_error",
             Self::InvalidUtf8 => "invalid_utf8",
+            Self::InvalidDeflate => "invalid_deflate",
             Self::PingTimeout => "ping_timeout",
             Self::OutboxFull => "outbox_full",
             Self::Restart => "restart",
@@ -64,7 +68,7 @@ impl CloseReason {
             }
             Self::MessageTooBig => CloseFrame::Code(1009, ""),
             Self::ProtocolError => CloseFrame::Code(1002, ""),
-            Self::InvalidUtf8 => CloseFrame::Code(1007, ""),
+            Self::InvalidUtf8 | Self::InvalidDeflate => CloseFrame::Code(1007, ""),
             Self::OutboxFull => CloseFrame::Code(1013, "too slow: events were not read as fast as they came"),
             Self::Restart => CloseFrame::Code(1012, "service restart"),
         }

@@ -57,6 +57,7 @@ impl<'a> Event<'a> {
     pub fn frame(&self, framing: Framing, label: &str, filtered: Option<&str>) -> Frame {
         match framing {
             Framing::Text => Frame::text(&self.message(label, filtered)),
+            Framing::Deflated => Frame::deflated(&self.message(label, filtered)),
             Framing::Chunked => Frame::chunk(self.block(filtered).as_bytes()),
             Framing::Bare => Frame::bare(self.block(filtered)),
         }

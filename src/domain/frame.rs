@@ -2,8 +2,12 @@
 
 use bytes::Bytes;
 
+use super::deflate;
+
 /// The first byte of an unfragmented frame (RFC 6455, 5.2), by its opcode.
 const TEXT: u8 = 0x81;
+/// With the bit that says that the message is compressed (RFC 7692, 6).
+const DEFLATED_TEXT: u8 = 0xc1;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;
@@ -33,11 +37,13 @@ impl Transport {
     }
 }
 
-/// What the frames of a session look like on the wire.
+/// What the frames of a session look like on the wire: sessions of one framing share them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Framing {
     /// Text messages of a WebSocket (RFC 6455, 5.6).
     Text,
+    /// The same, compressed where it pays (RFC 7692).
+    Deflated,
     /// Blocks of an event stream, each a chunk of the answer's body (RFC 9112, 7.1): HTTP/1.1.
     Chunked,
     /// Blocks of an event stream as they are, in a body that ends with the connection: HTTP/1.0.
@@ -48,7 +54,7 @@ impl Framing {
     /// How a client is connected that is written to like this.
     pub fn transport(self) -> Transport {
         match self {
-            Self::Text => Transport::WebSocket,
+            Self::Text | Self::Deflated => Transport::WebSocket,
             Self::Chunked | Self::Bare => Transport::EventSource,
         }
     }
@@ -63,6 +69,12 @@ impl Frame {
     /// A text message on a WebSocket.
     pub fn text(message: &str) -> Self {
         Self::encode(TEXT, &[message.as_bytes()])
+    }
+
+    /// A text message on a WebSocket whose client takes compressed ones; one that would not be shorter is sent as it is.
+    pub fn deflated(message: &str) -> Self {
+        let deflated = deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload]).0);
+        deflated.map_or_else(|| Self::text(message), Self)
     }
 
     /// An empty ping on a WebSocket.
@@ -157,6 +169,15 @@ mod tests {
             let part = "x".repeat(size);
             assert_eq!(Frame::chunk(part.as_bytes()), Frame::bare(format!("{header}\r\n{part}\r\n")), "{size}");
         }
+    }
+
+    #[test]
+    fn a_compressed_message_says_so_and_one_that_would_not_be_shorter_is_sent_as_it_is() {
+        let long = "heron ".repeat(100);
+        let frame = Frame::deflated(&long);
+        assert_eq!(frame.0[..2], [0xc1, u8::try_from(frame.len() - 2).expect("it is short")]);
+        assert_eq!(deflate::inflate(&frame.0[2..], long.len()), Ok(long.into_bytes()));
+        assert_eq!(Frame::deflated("heron"), Frame::text("heron"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod channel;
 pub mod close;
+pub mod deflate;
 pub mod event;
 pub mod filter;
 pub mod frame;

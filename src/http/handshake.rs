@@ -4,13 +4,14 @@ use axum::{body::Body, response::Response};
 use hyper::{
     HeaderMap, Method, Request, StatusCode, Version,
     header::{
-        ALLOW, CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-        SEC_WEBSOCKET_VERSION, UPGRADE,
+        ALLOW, CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY,
+        SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
     },
 };
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::answer;
+use super::{answer, compression};
+use crate::domain::Framing;
 
 /// Whether a request wants to become a WebSocket. One that names another protocol is answered as a plain request.
 pub(super) fn is_wanted<B>(request: &Request<B>) -> bool {
@@ -36,8 +37,8 @@ pub(super) enum Defect {
     Protocol,
 }
 
-/// The answer that opens the WebSocket.
-pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, Defect> {
+/// The answer that opens the WebSocket, and what its frames are encoded for: compressed ones only if `compression` allows it.
+pub(super) fn accept<B>(request: &Request<B>, compression: bool) -> Result<(Response, Framing), Defect> {
     if request.method() != Method::GET {
         return Err(Defect::Method);
     }
@@ -46,7 +47,11 @@ pub(super) fn accept<B>(request: &Request<B>) -> Result<Response, Defect> {
     if headers.get(SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err(Defect::Version);
     }
-    Ok(switching_protocols(key, first_protocol(headers)?))
+    let mut response = switching_protocols(key, first_protocol(headers)?);
+    let agreed = if compression { compression::agree(headers) } else { None };
+    let Some(agreed) = agreed else { return Ok((response, Framing::Text)) };
+    response.headers_mut().insert(SEC_WEBSOCKET_EXTENSIONS, agreed);
+    Ok((response, Framing::Deflated))
 }
 
 impl Defect {
@@ -102,7 +107,7 @@ fn first_protocol(headers: &HeaderMap) -> Result<Option<HeaderValue>, Defect> {
     offered.first().map(|first| HeaderValue::from_bytes(first).map_err(|_| Defect::Protocol)).transpose()
 }
 
-fn is_token_byte(byte: &u8) -> bool {
+pub(super) fn is_token_byte(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)
 }
 
@@ -127,12 +132,12 @@ mod tests {
     }
 
     fn status(request: &Request<()>) -> StatusCode {
-        accept(request).unwrap_or_else(Defect::answer).status()
+        accept(request, true).map_or_else(Defect::answer, |(response, _)| response).status()
     }
 
     #[test]
     fn the_example_of_rfc_6455_is_accepted() {
-        let response = accept(&handshake()).expect("it is valid");
+        let response = accept(&handshake(), true).expect("it is valid").0;
         assert_eq!(response.headers()[SEC_WEBSOCKET_ACCEPT], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn another_version_is_told_which_one_is_spoken() {
-        let refused = accept(&with(SEC_WEBSOCKET_VERSION, "8")).expect_err("it is not spoken").answer();
+        let refused = accept(&with(SEC_WEBSOCKET_VERSION, "8"), true).expect_err("it is not spoken").answer();
         assert_eq!(refused.status(), StatusCode::UPGRADE_REQUIRED);
         assert_eq!(refused.headers()[SEC_WEBSOCKET_VERSION], "13");
     }
@@ -171,7 +176,7 @@ mod tests {
 
     #[test]
     fn the_first_subprotocol_is_echoed() {
-        let response = accept(&with(SEC_WEBSOCKET_PROTOCOL, " token ,other")).expect("it is valid");
+        let response = accept(&with(SEC_WEBSOCKET_PROTOCOL, " token ,other"), true).expect("it is valid").0;
         assert_eq!(response.headers()[SEC_WEBSOCKET_PROTOCOL], "token");
     }
 
@@ -204,7 +209,7 @@ mod tests {
 
     #[test]
     fn who_offers_no_subprotocol_gets_none() {
-        let response = accept(&handshake()).expect("it is valid");
+        let response = accept(&handshake(), true).expect("it is valid").0;
         assert!(!response.headers().contains_key(SEC_WEBSOCKET_PROTOCOL));
     }
 
@@ -212,7 +217,7 @@ mod tests {
     fn a_subprotocol_repeated_in_a_header_of_its_own_is_a_bad_request() {
         let mut request = with(SEC_WEBSOCKET_PROTOCOL, "a");
         request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("b"));
-        assert_eq!(accept(&request).expect("they differ").headers()[SEC_WEBSOCKET_PROTOCOL], "a");
+        assert_eq!(accept(&request, true).expect("they differ").0.headers()[SEC_WEBSOCKET_PROTOCOL], "a");
         request.headers_mut().append(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("a"));
         assert_eq!(status(&request), StatusCode::BAD_REQUEST);
     }
@@ -231,6 +236,6 @@ mod tests {
     fn a_handshake_without_version_is_told_which_one_is_spoken() {
         let mut request = handshake();
         request.headers_mut().remove(SEC_WEBSOCKET_VERSION);
-        assert_eq!(accept(&request).expect_err("it is needed"), Defect::Version);
+        assert_eq!(accept(&request, true).expect_err("it is needed"), Defect::Version);
     }
 }

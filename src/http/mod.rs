@@ -2,6 +2,7 @@
 
 mod answer;
 mod client_address;
+mod compression;
 mod connection;
 mod credentials;
 mod event_source;

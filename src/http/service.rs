@@ -57,6 +57,8 @@ pub struct Parts {
     pub lifecycle: Lifecycle,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
+    /// Whether WebSockets are compressed for clients that offer it.
+    pub compression: bool,
     /// What is answered besides, if anything is.
     pub pages: Option<Pages>,
 }
@@ -180,8 +182,9 @@ impl Parts {
     /// Begins a session; it ends when the membership is dropped.
     pub(super) fn begin_session(&self, viewer: Viewer, framing: Framing, address: Option<IpAddr>) -> Membership {
         let session = Arc::new(SessionHandle::new(viewer, framing));
-        let (transport, address) = (framing.transport().label(), address.map(tracing::field::display));
-        tracing::debug!(transport, account = session.viewer.account.0, address, "session opened");
+        let address = address.map(tracing::field::display);
+        let (transport, compressed) = (framing.transport().label(), framing == Framing::Deflated);
+        tracing::debug!(transport, compressed, account = session.viewer.account.0, address, "session opened");
         Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
     }
 }

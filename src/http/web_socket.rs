@@ -24,6 +24,7 @@ pub(super) struct Opening {
     parts: Arc<Parts>,
     viewer: Viewer,
     address: Option<IpAddr>,
+    framing: Framing,
     request: Option<SessionRequest>,
 }
 
@@ -34,13 +35,13 @@ pub(super) async fn open(parts: &Arc<Parts>, request: Request) -> Response {
         Ok(viewer) => viewer,
         Err(refusal) => return answer::handshake_refusal(refusal),
     };
-    let response = match handshake::accept(&request) {
-        Ok(response) => response,
+    let (response, framing) = match handshake::accept(&request, parts.compression) {
+        Ok(accepted) => accepted,
         Err(defect) => return defect.answer(),
     };
     let wanted = handshake_request(&query).map(SessionRequest::Subscribe);
     let address = parts.client_address(request.headers(), request.extensions());
-    let opening = Opening { parts: Arc::clone(parts), viewer, address, request: wanted };
+    let opening = Opening { parts: Arc::clone(parts), viewer, address, framing, request: wanted };
     Connection::of(request.extensions()).then(After::WebSocket(Box::new(opening)));
     response
 }
@@ -48,7 +49,7 @@ pub(super) async fn open(parts: &Arc<Parts>, request: Request) -> Response {
 impl Opening {
     /// The session, to its end.
     pub(super) fn run(self, socket: Socket, read_ahead: Bytes) -> impl Future<Output = ()> + Send + use<> {
-        let membership = self.parts.begin_session(self.viewer, Framing::Text, self.address);
+        let membership = self.parts.begin_session(self.viewer, self.framing, self.address);
         let session = Box::new(WebSocketSession::new(socket, membership, Arc::clone(&self.parts.store)));
         session.run(self.request, read_ahead)
     }

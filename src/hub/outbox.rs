@@ -211,6 +211,12 @@ impl Outbox {
         self.queue.lock().turn == Turn::Waiting
     }
 
+    /// What waits.
+    #[cfg(test)]
+    pub fn frames(&self) -> Vec<Frame> {
+        self.queue.lock().frames.iter().cloned().collect()
+    }
+
     /// Completes when the session is told to end, whatever waits. Only the session's task may wait here.
     pub fn poll_end(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         self.task.register(cx.waker());

@@ -63,12 +63,13 @@ impl Drop for Membership {
         // The first reason counts: a client that did not read is lost only later.
         let reason = self.session.outbox.ended().unwrap_or(CloseReason::ClientGone);
         self.hub.leave(&self.session);
-        self.metrics.session_closed_for(self.session.framing.transport(), reason);
+        let transport = self.session.framing.transport();
+        self.metrics.session_closed_for(transport, reason);
         if reason == CloseReason::OutboxFull {
             TOO_SLOW.count();
         }
         tracing::debug!(
-            transport = self.session.framing.transport().label(),
+            transport = transport.label(),
             account = self.session.viewer.account.0,
             reason = reason.label(),
             "session closed"

@@ -134,7 +134,8 @@ impl WebSocketSession {
     }
 
     fn receive_all(&mut self, mut bytes: &[u8]) -> Result<(), CloseReason> {
-        while let Some(message) = self.reader.read(&mut bytes)? {
+        let framing = self.membership.session().framing;
+        while let Some(message) = self.reader.read(&mut bytes, framing)? {
             self.receive(message)?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use serde_json::{Value, json};
 
 use super::eventually::within;
@@ -18,7 +19,34 @@ pub struct Ws {
     /// The answer to the handshake.
     pub head: Response,
     answers_pings: bool,
+    /// How many messages came compressed.
+    pub inflated: usize,
 }
+
+/// An offer of compression as browsers make it.
+pub const OFFER: (&str, &str) = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits");
+
+/// The payload of a compressed message (RFC 7692, 7.2.1).
+pub fn deflate(message: impl AsRef<[u8]>) -> Vec<u8> {
+    let message = message.as_ref();
+    let mut payload = Vec::with_capacity(message.len() + 1_000);
+    let mut deflate = Compress::new(Compression::best(), false);
+    deflate.compress_vec(message, &mut payload, FlushCompress::Sync).expect("it can be compressed");
+    payload.truncate(payload.len() - TAIL.len());
+    payload
+}
+
+/// What is in a compressed message that refers to none before it (RFC 7692, 7.2.2).
+pub fn inflate(payload: &[u8]) -> Vec<u8> {
+    let mut message = Vec::with_capacity(16 * 1024 * 1024);
+    let bytes = [payload, &TAIL].concat();
+    let inflated = Decompress::new(false).decompress_vec(&bytes, &mut message, FlushDecompress::Sync);
+    inflated.expect("it was compressed by itself");
+    message
+}
+
+/// The end of a compressed message, which is not sent.
+const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
 /// The key and its answer that RFC 6455 itself uses as an example (section 1.3).
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -69,9 +97,14 @@ impl Ws {
                 return Err(head);
             }
             assert_eq!(head.header("sec-websocket-accept"), Some(ACCEPT));
-            Ok(Self { wire, head, answers_pings: true })
+            Ok(Self { wire, head, answers_pings: true, inflated: 0 })
         })
         .await
+    }
+
+    /// Whether compression was agreed on.
+    pub fn is_compressed(&self) -> bool {
+        self.head.header("sec-websocket-extensions").is_some()
     }
 
     pub async fn send_text(&mut self, text: impl AsRef<[u8]>) {
@@ -118,12 +151,17 @@ impl Ws {
 
     async fn message(&mut self) -> Message {
         let mut parts: Option<(u8, Vec<u8>)> = None;
+        let mut is_deflated = false;
         loop {
             let Ok(frame) = self.next_frame().await else {
                 return Message::Cut;
             };
             assert!(!frame.masked, "a server does not mask: {frame:?}");
-            assert_eq!(frame.rsv, 0, "nothing was negotiated: {frame:?}");
+            if frame.rsv == 4 && frame.opcode == TEXT && self.is_compressed() {
+                is_deflated = true;
+            } else {
+                assert_eq!(frame.rsv, 0, "this was not negotiated: {frame:?}");
+            }
             match frame.opcode {
                 PING => self.pinged(frame.payload).await,
                 PONG => return Message::Pong(frame.payload),
@@ -140,6 +178,8 @@ impl Ws {
             }
             match parts.take() {
                 Some((TEXT, bytes)) => {
+                    self.inflated += usize::from(is_deflated);
+                    let bytes = if is_deflated { inflate(&bytes) } else { bytes };
                     return Message::Text(String::from_utf8(bytes).expect("a text is UTF-8"));
                 }
                 Some((_, bytes)) => return Message::Binary(bytes),

@@ -25,6 +25,16 @@ pub fn run(stage: &mut Stage, transport: Transport, measured: &mut Measured<'_>)
     }
 }
 
+/// The same to clients that offer compression, held against a server that does not take it.
+pub fn deflate(stage: &mut Stage, measured: &mut Measured<'_>) {
+    let kinds = [Kind::Flodgatt, Kind::Uncompressed];
+    for clients in measured.arguments.clients.clone() {
+        for backlog in [BACKLOG, NO_BACKLOG] {
+            with_backlog(stage, Transport::Deflated, measured, clients, backlog, &kinds);
+        }
+    }
+}
+
 /// The same with a cluster, whose nodes have all to do with one core.
 pub fn nodes(stage: &mut Stage, measured: &mut Measured<'_>) {
     for clients in measured.arguments.clients.clone() {

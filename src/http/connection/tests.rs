@@ -27,6 +27,7 @@ fn service(hub: &Arc<Hub>) -> Service {
         holders: None,
         lifecycle: Lifecycle::new(),
         trusted_proxies: TrustedProxies::default(),
+        compression: false,
         pages: None,
     })
 }

@@ -1,4 +1,5 @@
-//! Messages out of what a client sends (RFC 6455). No I/O; between messages nothing is kept.
+//! Messages out of what a client sends (RFC 6455, and RFC 7692 if it was negotiated). No I/O; between messages nothing is
+//! kept.
 
 use std::io::Cursor;
 
@@ -7,7 +8,10 @@ use tokio_tungstenite::tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
-use crate::domain::CloseReason;
+use crate::domain::{
+    CloseReason, Framing,
+    deflate::{self, InflateError},
+};
 
 /// Client messages are short; the Node server's limit of 100 MiB would be an invitation.
 pub(super) const MAX_MESSAGE: usize = 1024 * 1024;
@@ -45,6 +49,8 @@ struct Begun {
     control: Vec<u8>,
     /// The text message of which frames have come.
     message: Option<Vec<u8>>,
+    /// Whether it is compressed: then it is a text only when it is complete.
+    is_deflated: bool,
     /// So many bytes of it are known to be UTF-8.
     checked: usize,
 }
@@ -60,13 +66,13 @@ struct Frame {
 
 impl Reader {
     /// Reads from the bytes until a message is complete; `None` if they are at their end before. What breaks the protocol is
-    /// the reason to close; nothing more can be read then.
-    pub(super) fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<Message>, CloseReason> {
+    /// the reason to close; nothing more can be read then. Messages may be compressed if the framing says so.
+    pub(super) fn read(&mut self, bytes: &mut &[u8], framing: Framing) -> Result<Option<Message>, CloseReason> {
         if bytes.is_empty() {
             return Ok(None);
         }
         let mut begun = self.begun.take().unwrap_or_default();
-        let message = begun.read(bytes)?;
+        let message = begun.read(bytes, framing)?;
         if !begun.is_empty() {
             self.begun = Some(begun);
         }
@@ -79,11 +85,11 @@ impl Begun {
         self.header.is_empty() && self.frame.is_none() && self.message.is_none()
     }
 
-    fn read(&mut self, bytes: &mut &[u8]) -> Result<Option<Message>, CloseReason> {
+    fn read(&mut self, bytes: &mut &[u8], framing: Framing) -> Result<Option<Message>, CloseReason> {
         loop {
             let frame = match self.frame.take() {
                 Some(frame) => frame,
-                None => match self.read_header(bytes)? {
+                None => match self.read_header(bytes, framing)? {
                     Some(frame) => frame,
                     None => return Ok(None),
                 },
@@ -95,7 +101,7 @@ impl Begun {
         }
     }
 
-    fn read_header(&mut self, bytes: &mut &[u8]) -> Result<Option<Frame>, CloseReason> {
+    fn read_header(&mut self, bytes: &mut &[u8], framing: Framing) -> Result<Option<Frame>, CloseReason> {
         let before = self.header.len();
         let more = bytes.len().min(MAX_HEADER - before);
         self.header.extend_from_slice(&bytes[..more]);
@@ -112,14 +118,17 @@ impl Begun {
         }
         *bytes = &bytes[read - before..];
         self.header.clear();
-        self.begin(&header, length).map(Some)
+        self.begin(&header, length, framing).map(Some)
     }
 
     /// Whether the frame may come now.
-    fn begin(&mut self, header: &FrameHeader, length: u64) -> Result<Frame, CloseReason> {
-        // Extensions have not been agreed on, and clients mask (RFC 6455, 5.1 and 5.2).
-        let mask = header.mask.filter(|_| !(header.rsv1 || header.rsv2 || header.rsv3));
-        let mask = mask.ok_or(CloseReason::ProtocolError)?;
+    fn begin(&mut self, header: &FrameHeader, length: u64, framing: Framing) -> Result<Frame, CloseReason> {
+        // A message says with its first frame that it is compressed, if that was agreed on (RFC 7692, 6.2), and clients mask
+        // (RFC 6455, 5.1 and 5.2).
+        let may_be_deflated =
+            framing == Framing::Deflated && matches!(header.opcode, OpCode::Data(Data::Text | Data::Binary));
+        let is_reserved = (header.rsv1 && !may_be_deflated) || header.rsv2 || header.rsv3;
+        let mask = header.mask.filter(|_| !is_reserved).ok_or(CloseReason::ProtocolError)?;
         match header.opcode {
             OpCode::Control(_) if !header.is_final || length > MAX_CONTROL => return Err(CloseReason::ProtocolError),
             OpCode::Control(_) => {}
@@ -134,7 +143,10 @@ impl Begun {
                 if kind == Data::Binary {
                     return Err(CloseReason::BinaryMessage);
                 }
-                self.message.get_or_insert_default();
+                if self.message.is_none() {
+                    self.message = Some(Vec::new());
+                    self.is_deflated = header.rsv1;
+                }
             }
         }
         let left = usize::try_from(length).expect("it is within the limit");
@@ -153,7 +165,7 @@ impl Begun {
         let mask = frame.mask;
         into.extend(come.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
         frame.mask.rotate_left(come.len() % 4);
-        if matches!(frame.opcode, OpCode::Data(_)) {
+        if matches!(frame.opcode, OpCode::Data(_)) && !self.is_deflated {
             self.check_text(frame.is_final && frame.left == 0)?;
         }
         if frame.left == 0 {
@@ -179,8 +191,9 @@ impl Begun {
             OpCode::Data(_) if !frame.is_final => return Ok(None),
             OpCode::Data(_) => {
                 self.checked = 0;
-                let text = String::from_utf8(self.message.take().unwrap_or_default());
-                Message::Text(text.map_err(|_| CloseReason::InvalidUtf8)?)
+                let message = self.message.take().unwrap_or_default();
+                let text = if self.is_deflated { inflate(&message)? } else { message };
+                Message::Text(String::from_utf8(text).map_err(|_| CloseReason::InvalidUtf8)?)
             }
             OpCode::Control(kind) => {
                 let payload = std::mem::take(&mut self.control);
@@ -194,6 +207,13 @@ impl Begun {
         };
         Ok(Some(message))
     }
+}
+
+fn inflate(payload: &[u8]) -> Result<Vec<u8>, CloseReason> {
+    deflate::inflate(payload, MAX_MESSAGE).map_err(|error| match error {
+        InflateError::Malformed => CloseReason::InvalidDeflate,
+        InflateError::TooLong => CloseReason::MessageTooBig,
+    })
 }
 
 /// The code and reason of a close frame (RFC 6455, 5.5.1 and 7.4).

@@ -1,3 +1,5 @@
+mod deflated;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -40,10 +42,14 @@ fn text(payload: &str) -> Vec<u8> {
 }
 
 /// All messages, and why it ended if it did.
-fn read_with(reader: &mut Reader, mut bytes: &[u8]) -> (Vec<Message>, Option<CloseReason>) {
+fn read_with(reader: &mut Reader, bytes: &[u8]) -> (Vec<Message>, Option<CloseReason>) {
+    read_as(Framing::Text, reader, bytes)
+}
+
+fn read_as(framing: Framing, reader: &mut Reader, mut bytes: &[u8]) -> (Vec<Message>, Option<CloseReason>) {
     let mut messages = Vec::new();
     loop {
-        match reader.read(&mut bytes) {
+        match reader.read(&mut bytes, framing) {
             Ok(Some(message)) => messages.push(message),
             Ok(None) => return (messages, None),
             Err(reason) => return (messages, Some(reason)),
