@@ -212,3 +212,65 @@ async fn masto_js_watches_every_stream_with_its_token_as_subprotocol() {
     harbour.redis.publish(&harbour.home(), event("delete", "201")).await;
     client.says("user", "delete", "201").await;
 }
+
+/// What clients that offer compression agree on with the server, each by the name that its script has for it.
+async fn get_events_compressed_as_agreed(client: Client, harbour: &Harbour, agreed: &[(&str, &str)]) {
+    for (name, extensions) in agreed {
+        client.says(name, "extensions", *extensions).await;
+        client.says(name, "error", "Unknown stream type").await;
+    }
+    let labels = [("type", "websocket"), ("channel", "user")];
+    harbour.server.wait_for_metric("connected_channels", &labels, agreed.len() as f64).await;
+    harbour.redis.wait_for_subscribers(&harbour.home(), 1).await;
+    let bob = harbour.db.account("bob@remote.example").await;
+    let content = |id: i64| format!("<p>{} ♥ {id}</p>", "Herons stand in the shallows. ".repeat(300));
+    for id in 1..=3 {
+        harbour.redis.publish(&harbour.home(), update(&status(id, &bob).content(&content(id)))).await;
+    }
+    harbour.redis.publish(&harbour.home(), event("delete", "3")).await;
+    for (name, _) in agreed {
+        for id in 1..=3 {
+            client.says(name, "update", content(id)).await;
+        }
+        client.says(name, "delete", "3").await;
+        assert_eq!(client.told(name), ["extensions", "error", "update", "update", "update", "delete"]);
+    }
+    harbour.kill().await;
+    for (name, _) in agreed {
+        client.says(name, "closed", 1005).await;
+    }
+    assert!(client.process.exited().await.success());
+}
+
+#[tokio::test]
+async fn what_ws_of_node_offers_is_agreed_on_or_declined() {
+    assert!(folder().join("node_modules/ws").exists(), "ws is not installed: tests/run does it");
+    let harbour = Harbour::new().await;
+    let address = format!("ws://127.0.0.1:{}", harbour.server.address().port());
+    let client = Client::start("node", &["compressed.mjs", &address, &harbour.alice.token]);
+    let agreed = [
+        ("plain", ""),
+        ("default", "permessage-deflate"),
+        ("small windows", "permessage-deflate"),
+        ("no takeover", "permessage-deflate"),
+        ("too small a window", ""),
+    ];
+    get_events_compressed_as_agreed(client, &harbour, &agreed).await;
+}
+
+#[tokio::test]
+async fn what_websockets_of_python_offers_is_agreed_on() {
+    let python = folder().join(".venv/bin/python");
+    assert!(python.exists(), "websockets is not installed: tests/run does it");
+    let harbour = Harbour::new().await;
+    let address = format!("ws://127.0.0.1:{}", harbour.server.address().port());
+    let client = Client::start(&python.to_string_lossy(), &["compressed.py", &address, &harbour.alice.token]);
+    let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let with_window = format!("{agreed}; server_max_window_bits=12");
+    get_events_compressed_as_agreed(
+        client,
+        &harbour,
+        &[("plain", ""), ("default", &with_window), ("no takeover", agreed)],
+    )
+    .await;
+}

@@ -127,6 +127,14 @@ mod tests {
     }
 
     #[test]
+    fn the_same_event_in_several_feeds_is_compressed_once() {
+        let content = "heron ".repeat(50);
+        let message = format!(r#"{{"event":"update","payload":{{"content":"{content}"}}}}"#);
+        let of = |account| frames(&[watcher(account, Framing::Deflated)], &message).remove(0);
+        assert!(is_shared(&of(1), &of(2)));
+    }
+
+    #[test]
     fn a_short_event_is_sent_as_it_is_to_everybody() {
         let watchers = [watcher(1, Framing::Deflated), watcher(2, Framing::Text)];
         let frames = frames(&watchers, r#"{"event":"delete","payload":"107214471804101576"}"#);

@@ -1,8 +1,9 @@
 //! Compressed messages (permessage-deflate, RFC 7692): each by itself, without what came before it, so that one compressed
 //! frame is the same for all clients, and no connection has a compressor. Every thread has one of each kind, once it needs it.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, collections::VecDeque};
 
+use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// How far back what is compressed here refers, as a power of two: 4 KiB. On statuses, twice or eight times as much saves
@@ -18,6 +19,13 @@ const LEAST: usize = 128;
 /// Longer messages are sent as they are: whoever compresses must not be held up. No status comes near.
 const MOST: usize = 1024 * 1024;
 
+/// Messages that a thread remembers with what they became. A new status comes to the home feeds of all who follow its author,
+/// the same in as many events, among which there are those of other statuses.
+const REMEMBERED: usize = 16;
+
+/// Longer ones are not remembered: what a thread keeps stays below a megabyte.
+const MOST_REMEMBERED: usize = 32 * 1024;
+
 /// The end of every compressed message, which is not sent: an empty block (RFC 7692, 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 
@@ -29,15 +37,14 @@ const PIECE: usize = 16 * 1024;
 
 struct Compressor {
     deflate: Compress,
-    /// What was compressed last.
+    /// Where it writes.
     output: Vec<u8>,
+    /// The messages that were compressed last, and the frames that were made of them.
+    last: VecDeque<(Box<str>, Option<Bytes>)>,
 }
 
 thread_local! {
-    static COMPRESSOR: RefCell<Compressor> = RefCell::new(Compressor {
-        deflate: Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS),
-        output: Vec::new(),
-    });
+    static COMPRESSOR: RefCell<Compressor> = RefCell::new(Compressor::new());
     static DECOMPRESSOR: RefCell<Decompress> = RefCell::new(Decompress::new(false));
 }
 
@@ -52,17 +59,40 @@ pub enum InflateError {
     TooLong,
 }
 
-/// Gives the payload of a compressed frame to `take`; none if it would not be shorter than the message.
-pub(super) fn shorter<T>(message: &str, take: impl FnOnce(&[u8]) -> T) -> Option<T> {
+/// What `frame` makes of the payload of a compressed message; none if that would not be shorter than the message. For the same
+/// message again it is the same, shared by reference: `frame` must not make something else of it then.
+pub(super) fn shorter(message: &str, frame: impl FnOnce(&[u8]) -> Bytes) -> Option<Bytes> {
     if !(LEAST..=MOST).contains(&message.len()) {
         return None;
     }
-    COMPRESSOR.with_borrow_mut(|compressor| compressor.compress(message.as_bytes()).map(take))
+    COMPRESSOR.with_borrow_mut(|compressor| compressor.frame(message, frame))
 }
 
 impl Compressor {
+    fn new() -> Self {
+        let deflate = Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS);
+        Self { deflate, output: Vec::new(), last: VecDeque::new() }
+    }
+
+    fn frame(&mut self, message: &str, frame: impl FnOnce(&[u8]) -> Bytes) -> Option<Bytes> {
+        if let Some((_, known)) = self.last.iter().rev().find(|(last, _)| **last == *message) {
+            return known.clone();
+        }
+        let framed = self.compress(message.as_bytes()).map(frame);
+        if message.len() <= MOST_REMEMBERED {
+            if self.last.len() == REMEMBERED {
+                self.last.pop_front();
+            }
+            self.last.push_back((message.into(), framed.clone()));
+        } else {
+            // What it took to write a large one is not kept.
+            self.output = Vec::new();
+        }
+        framed
+    }
+
     fn compress(&mut self, message: &[u8]) -> Option<&[u8]> {
-        let Self { deflate, output } = self;
+        let Self { deflate, output, .. } = self;
         deflate.reset();
         output.clear();
         output.resize(message.len(), 0);

@@ -68,8 +68,8 @@ impl Frame {
 
     /// A text message on a WebSocket whose client takes compressed ones; one that would not be shorter is sent as it is.
     pub fn deflated(message: &str) -> Self {
-        deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload]))
-            .unwrap_or_else(|| Self::text(message))
+        let deflated = deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload]).0);
+        deflated.map_or_else(|| Self::text(message), Self)
     }
 
     /// An empty ping on a WebSocket.
@@ -144,6 +144,15 @@ mod tests {
             let frame = Frame::text(&"x".repeat(length));
             assert_eq!((&frame.0[..header.len()], frame.len()), (header, header.len() + length));
         }
+    }
+
+    #[test]
+    fn a_compressed_message_says_so_and_one_that_would_not_be_shorter_is_sent_as_it_is() {
+        let long = "heron ".repeat(100);
+        let frame = Frame::deflated(&long);
+        assert_eq!(frame.0[..2], [0xc1, u8::try_from(frame.len() - 2).expect("it is short")]);
+        assert_eq!(deflate::inflate(&frame.0[2..], long.len()), Ok(long.into_bytes()));
+        assert_eq!(Frame::deflated("heron"), Frame::text("heron"));
     }
 
     #[test]

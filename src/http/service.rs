@@ -184,8 +184,8 @@ impl Parts {
     pub(super) fn begin_session(&self, viewer: Viewer, framing: Framing, address: Option<IpAddr>) -> Membership {
         let session = Arc::new(SessionHandle::new(viewer, framing));
         let address = address.map(tracing::field::display);
-        let transport = framing.transport().label();
-        tracing::debug!(transport, account = session.viewer.account.0, address, "session opened");
+        let (transport, compressed) = (framing.transport().label(), framing == Framing::Deflated);
+        tracing::debug!(transport, compressed, account = session.viewer.account.0, address, "session opened");
         Membership::new(session, Arc::clone(&self.hub), Arc::clone(&self.metrics))
     }
 }

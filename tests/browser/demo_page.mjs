@@ -63,6 +63,27 @@ await check("the ready-made commands name this server and the token", {}, async 
   assert.ok(!token.includes("{{") && commands.includes(token) && commands.includes(new URL(busy).host), commands);
 });
 
+await check("the browser and the server agree on compression, both ways", {}, async (page) => {
+  const [extensions, told] = await page.evaluate(() => new Promise((resolve, reject) => {
+    const token = document.querySelector('meta[name="flodgatt-token"]').content;
+    const socket = new WebSocket(`ws://${location.host}/api/v1/streaming?access_token=${token}`);
+    const told = [];
+    socket.onopen = () => {
+      // Twice, as the second one could refer to the first if that had not been ruled out.
+      for (const stream of ["no such stream", "no such stream", "public"]) socket.send(JSON.stringify({ type: "subscribe", stream }));
+    };
+    socket.onerror = reject;
+    socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
+    socket.onmessage = ({ data }) => {
+      told.push(JSON.parse(data));
+      if (told.filter(({ event }) => event === "update").length === 3) resolve([socket.extensions, told]);
+    };
+  }));
+  assert.match(extensions, /^permessage-deflate\b/);
+  assert.deepEqual(told.slice(0, 2).map(({ status }) => status), [400, 400]);
+  for (const { event, payload } of told) if (event === "update") assert.ok(JSON.parse(payload).account.acct);
+});
+
 await check("no command is broken inside a word, and each can be read to its end", { viewport: { width: 390, height: 844 } }, async (page) => {
   await page.locator("details.terminal").evaluate((panel) => (panel.open = true));
   const commands = page.locator("#commands code");

@@ -5,7 +5,7 @@ use super::*;
 const LIMIT: usize = 1024 * 1024;
 
 fn deflated(message: &str) -> Option<Vec<u8>> {
-    shorter(message, <[u8]>::to_vec)
+    shorter(message, Bytes::copy_from_slice).map(Vec::from)
 }
 
 /// A compressed payload, also of messages for which it does not pay.
@@ -42,10 +42,7 @@ fn the_examples_of_rfc_7692_are_inflated() {
 
 #[test]
 fn the_example_of_rfc_7692_is_what_this_compressor_makes() {
-    let mut compressor = Compressor {
-        deflate: Compress::new_with_window_bits(Compression::new(LEVEL), false, WINDOW_BITS),
-        output: vec![],
-    };
+    let mut compressor = Compressor::new();
     // 7.2.3.1 and 7.2.3.2: the same message again is the same payload, as nothing is taken over. The messages are longer than
     // the example's, for which it would not pay.
     let hello = "Hello".repeat(30);
@@ -86,6 +83,38 @@ fn what_would_not_get_shorter_is_not_compressed() {
     let mut random = fastrand::Rng::with_seed(1);
     let noise: String = (0..4_000).map(|_| random.char('\u{20}'..'\u{10ffff}')).collect();
     assert!(deflated(&noise).is_none_or(|payload| payload.len() < noise.len()));
+}
+
+#[test]
+fn the_same_message_is_compressed_once_and_shared_also_if_others_come_in_between() {
+    let compressed = std::cell::Cell::new(0);
+    let frame = |message: &str| {
+        shorter(message, |payload| {
+            compressed.set(compressed.get() + 1);
+            Bytes::copy_from_slice(payload)
+        })
+    };
+    let messages: Vec<String> = (0..REMEMBERED).map(|number| format!("{}{number}", status())).collect();
+    let first: Vec<_> = messages.iter().map(|message| frame(message).expect("it is shorter")).collect();
+    for _ in 0..3 {
+        for (message, first) in messages.iter().zip(&first) {
+            assert_eq!(frame(message).expect("it is shorter").as_ptr(), first.as_ptr());
+        }
+    }
+    assert_eq!(compressed.get(), REMEMBERED);
+}
+
+#[test]
+fn of_messages_that_are_remembered_there_are_few_and_none_is_large() {
+    let mut compressor = Compressor::new();
+    let frame = |compressor: &mut Compressor, message: &str| compressor.frame(message, Bytes::copy_from_slice);
+    for number in 0..3 * REMEMBERED {
+        frame(&mut compressor, &format!("{}{number}", status()));
+    }
+    assert_eq!(compressor.last.len(), REMEMBERED);
+    frame(&mut compressor, &"x".repeat(MOST_REMEMBERED + 1));
+    assert!(compressor.last.iter().all(|(message, _)| message.len() <= MOST_REMEMBERED));
+    assert_eq!(compressor.output.capacity(), 0);
 }
 
 #[test]
