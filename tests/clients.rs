@@ -259,18 +259,20 @@ async fn what_ws_of_node_offers_is_agreed_on_or_declined() {
 }
 
 #[tokio::test]
-async fn what_websockets_of_python_offers_is_agreed_on() {
+async fn what_websockets_of_python_offers_is_agreed_on_or_declined() {
     let python = folder().join(".venv/bin/python");
     assert!(python.exists(), "websockets is not installed: tests/run does it");
     let harbour = Harbour::new().await;
     let address = format!("ws://127.0.0.1:{}", harbour.server.address().port());
     let client = Client::start(&python.to_string_lossy(), &["compressed.py", &address, &harbour.alice.token]);
-    let agreed = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-    let with_window = format!("{agreed}; server_max_window_bits=12");
-    get_events_compressed_as_agreed(
-        client,
-        &harbour,
-        &[("plain", ""), ("default", &with_window), ("no takeover", agreed)],
-    )
-    .await;
+    let without = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let with_window = format!("{without}; server_max_window_bits=12");
+    let agreed = [
+        ("plain", ""),
+        ("default", without),
+        ("no takeover", without),
+        ("small windows", &with_window),
+        ("too small a window", ""),
+    ];
+    get_events_compressed_as_agreed(client, &harbour, &agreed).await;
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 /// How far back what is compressed here refers, as a power of two: 4 KiB. On statuses, twice or eight times as much saves
-/// nothing, and some clients allow no more.
+/// nothing, and clients may ask for as little.
 pub const WINDOW_BITS: u8 = 12;
 
 /// Of what zlib calls the levels 1 to 9: those above take longer and save nothing.

@@ -21,6 +21,14 @@ OFFERS = {
             ClientPerMessageDeflateFactory(server_no_context_takeover=True, client_no_context_takeover=True)
         ],
     },
+    "small windows": {
+        "compression": None,
+        "extensions": [ClientPerMessageDeflateFactory(server_max_window_bits=12, client_max_window_bits=9)],
+    },
+    "too small a window": {
+        "compression": None,
+        "extensions": [ClientPerMessageDeflateFactory(server_max_window_bits=9)],
+    },
 }
 
 
