@@ -1,7 +1,7 @@
 //! What an idle client costs: resident memory with ten thousand WebSockets on `user`, each of an account of its own (four
 //! channels each), whose clients offer compression as browsers do, against what is allowed. Run it with
-//! `cargo bench --bench idle_memory`; a number after `--` is how many. Redis, PostgreSQL and the clients run in processes of
-//! their own.
+//! `cargo bench --bench idle_memory`; after `--`, a number is how many, and `off` switches compression off. Redis, PostgreSQL
+//! and the clients run in processes of their own.
 
 #[path = "../tests/support/mod.rs"]
 mod support;
@@ -50,14 +50,15 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let count = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(CONNECTIONS);
-    if runtime.block_on(measure(count)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let compression = if arguments.iter().any(|argument| argument == "off") { "off" } else { "on" };
+    if runtime.block_on(measure(count, compression)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints what was found; whether it is allowed.
-async fn measure(count: usize) -> bool {
+async fn measure(count: usize, compression: &str) -> bool {
     let (redis, db) = (Redis::start().await, Database::create().await);
     create_accounts(&db, count).await;
-    let server = Server::options(&redis, &db).env("LOG_LEVEL", "info").start().await;
+    let server = Server::options(&redis, &db).env("LOG_LEVEL", "info").env("WS_COMPRESSION", compression).start().await;
     let before = server.rss_bytes();
     let started = Instant::now();
     let mut clients = start_clients(&server, count);

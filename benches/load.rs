@@ -117,7 +117,10 @@ fn play(scenario: &str, stage: &mut Stage, measured: &mut Measured<'_>) {
     match scenario {
         "broadcast" => broadcast::run(stage, WebSocket, measured),
         "eventsource" => broadcast::run(stage, EventSource, measured),
-        "deflate" => broadcast::deflate(stage, measured),
+        "deflate" => {
+            personal::deflate(stage, measured);
+            broadcast::deflate(stage, measured);
+        }
         "latency" => broadcast::latency(stage, WebSocket, measured),
         "personal" => personal::run(stage, measured),
         "sessions" => sessions::run(stage, measured),

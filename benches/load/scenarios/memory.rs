@@ -49,7 +49,7 @@ pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
 fn turn(stage: &mut Stage, kind: Kind, first: i64, clients: usize) -> Turn {
     let pid = stage.subjects[&kind].pids()[0];
     let before = resident(pid);
-    let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], first, clients);
+    let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], Transport::WebSocket, first, clients);
     let mut publisher = stage.open(wishes, channels, None);
     await_subscriptions(stage, kind, clients);
     let idle = resident(pid);

@@ -12,13 +12,23 @@ use crate::subject::Kind;
 const BACKLOG: u64 = 64;
 
 pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
+    with(stage, Transport::WebSocket, measured, &[Kind::Flodgatt, Kind::PlainOne]);
+}
+
+/// The same with clients that offer compression: the most that it can cost, as nothing is shared.
+pub fn deflate(stage: &mut Stage, measured: &mut Measured<'_>) {
+    with(stage, Transport::Deflated, measured, &[Kind::Flodgatt, Kind::Uncompressed]);
+}
+
+fn with(stage: &mut Stage, transport: Transport, measured: &mut Measured<'_>, kinds: &[Kind]) {
     let most = *measured.arguments.clients.iter().max().expect("there is one at least");
     let first = stage.runtime.block_on(accounts::create(&stage.database, most)).start;
-    stage.start(&[Kind::Flodgatt, Kind::PlainOne], Transport::WebSocket);
+    stage.start(kinds, transport);
     for clients in measured.arguments.clients.clone() {
         let time = measured.arguments.time;
-        measured.rounds(stage, &format!("websocket, {clients} home feeds, backlog of {BACKLOG}"), |stage, kind| {
-            let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], first, clients);
+        let case = format!("{}, {clients} home feeds, backlog of {BACKLOG}", transport.name());
+        measured.rounds(stage, &case, |stage, kind| {
+            let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], transport, first, clients);
             let traffic = vec![Traffic::new(Pace::Backlog(BACKLOG), 0..clients)];
             stage.turn(kind, Load { wishes, channels, traffic, left_out: None, time })
         });
@@ -26,11 +36,11 @@ pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
 }
 
 /// A WebSocket on the home feed of each of so many accounts, and these feeds' channels.
-pub fn home_feeds(port: u16, first: i64, count: usize) -> (Vec<Wish>, Vec<(String, Vec<i64>)>) {
+pub fn home_feeds(port: u16, transport: Transport, first: i64, count: usize) -> (Vec<Wish>, Vec<(String, Vec<i64>)>) {
     let wish = |(channel, account): (usize, i64)| Wish {
         port,
-        transport: Transport::WebSocket,
-        request: Transport::WebSocket.request("user", &token(account), &home(account)),
+        transport,
+        request: transport.request("user", &token(account), &home(account)),
         channels: vec![channel],
     };
     let wishes = (first..).enumerate().take(count).map(wish).collect();

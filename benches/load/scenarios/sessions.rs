@@ -26,7 +26,7 @@ pub fn run(stage: &mut Stage, measured: &mut Measured<'_>) {
     stage.start(&[Kind::Flodgatt, Kind::PlainOne], Transport::WebSocket);
     let time = measured.arguments.time;
     measured.rounds(stage, &format!("websocket, sessions that begin and end, {AT_ONCE} at once"), |stage, kind| {
-        let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], first, TOKENS);
+        let (wishes, channels) = home_feeds(stage.subjects[&kind].ports()[0], Transport::WebSocket, first, TOKENS);
         stage.generator.ledger.begin(channels.iter().map(|_| 1));
         stage.generator.ledger.open();
         let mut waiting = wishes.into();
