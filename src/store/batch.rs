@@ -83,6 +83,7 @@ where
         if waiting.recv_many(&mut batch, LARGEST_BATCH).await == 0 {
             return;
         }
+        gather(&mut waiting, &mut batch).await;
         drop(waiting);
         // Who has gone away in the meantime needs no answer.
         let (questions, answers): (Vec<Q>, Vec<_>) = batch.drain(..).filter(|(_, answer)| !answer.is_closed()).unzip();
@@ -104,6 +105,21 @@ where
                     let _ = answer.send(Err(error.clone()));
                 }
             }
+        }
+    }
+}
+
+/// Lets those join whose requests have come already and are only to be read: every other task has a turn before this one
+/// goes on, which takes next to no time if there is nothing for them to do.
+async fn gather<W>(waiting: &mut mpsc::Receiver<W>, batch: &mut Vec<W>) {
+    let mut before = 0;
+    while batch.len() > before && batch.len() < LARGEST_BATCH {
+        before = batch.len();
+        tokio::task::yield_now().await;
+        while batch.len() < LARGEST_BATCH
+            && let Ok(one) = waiting.try_recv()
+        {
+            batch.push(one);
         }
     }
 }
@@ -179,6 +195,17 @@ mod tests {
         doubling.let_through(1);
         for one in first {
             assert_eq!(answer(one).await.ok(), Some(2));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_in_the_same_moment_shares_the_first() {
+        let doubling = Doubling::new();
+        let asking = doubling.ask(1..=20).await;
+        assert_eq!(doubling.sizes(), [20]);
+        doubling.let_through(1);
+        for (number, one) in (1..).zip(asking) {
+            assert_eq!(answer(one).await.ok(), Some(number * 2));
         }
     }
 
