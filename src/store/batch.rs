@@ -162,7 +162,10 @@ mod tests {
         }
 
         /// Asks for each of the numbers, all at once; they wait when this returns.
-        async fn ask(&self, numbers: impl IntoIterator<Item = u32>) -> Vec<JoinHandle<Option<Result<u32, StoreError>>>> {
+        async fn ask(
+            &self,
+            numbers: impl IntoIterator<Item = u32>,
+        ) -> Vec<JoinHandle<Option<Result<u32, StoreError>>>> {
             let asking = numbers.into_iter().map(|number| {
                 let batch = Arc::clone(&self.batch);
                 tokio::spawn(async move { batch.ask(number, LONG).await })

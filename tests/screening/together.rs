@@ -62,12 +62,12 @@ async fn tokens_of_connections_that_come_at_once_are_looked_up_together() {
     let people = people(&stage.db).await;
     let lock = stage.db.lock("oauth_access_tokens").await;
     let is_invalid = |number: usize| number % 10 == 9;
-    let tokens = people.iter().enumerate().map(|(number, person)| match number {
-        _ if is_invalid(number) => INVALID[number / 10 % INVALID.len()].to_owned(),
-        // Somebody comes twice.
-        _ => people[number & !1].token.clone(),
-    });
-    let opening = begin_to_open(&stage, &lock, tokens).await;
+    let token = |number: usize| match is_invalid(number) {
+        true => INVALID[number / 10 % INVALID.len()].to_owned(),
+        // Everybody comes twice.
+        false => people[number & !1].token.clone(),
+    };
+    let opening = begin_to_open(&stage, &lock, (0..MANY).map(token)).await;
     lock.release().await;
     for (number, opening) in opening.into_iter().enumerate() {
         let expected = if is_invalid(number) { Err(401) } else { Ok(()) };
@@ -145,7 +145,8 @@ async fn all_who_share_a_look_up_are_told_when_postgresql_goes_away() {
         assert_eq!(told(opening).await, Err(503));
     }
     postgres.start_again().await;
-    let opens = || async { Ws::try_open(&stage.server, &format!("/?access_token={}", people[0].token), &[]).await.is_ok() };
+    let opens =
+        || async { Ws::try_open(&stage.server, &format!("/?access_token={}", people[0].token), &[]).await.is_ok() };
     eventually("an open door", opens).await;
 }
 
