@@ -1,19 +1,25 @@
 //! Every request that is not malformed comes here.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
-    Router,
-    body::Body,
-    extract::{Request, State},
-    middleware::{self, Next},
+    body::{Body, HttpBody},
+    extract::Request,
     response::Response,
 };
+use futures_util::future::BoxFuture;
 use hyper::{
     HeaderMap, Method, StatusCode,
+    body::Incoming,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_REQUEST_HEADERS, HeaderName, HeaderValue, VARY,
+        ACCESS_CONTROL_REQUEST_HEADERS, CONTENT_LENGTH, HeaderName, HeaderValue, VARY,
     },
     http::Extensions,
 };
@@ -65,38 +71,82 @@ pub struct Parts {
 
 /// The public API. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Service {
-    router: Router,
-}
+pub struct Service(Arc<Parts>);
 
 impl Service {
     /// The API over these parts.
     pub fn new(parts: Parts) -> Self {
-        let parts = Arc::new(parts);
-        let router = Router::new().fallback(answer).layer(middleware::from_fn(with_common_headers)).with_state(parts);
-        Self { router }
+        Self(Arc::new(parts))
     }
 
-    pub(super) fn router(&self) -> Router {
-        self.router.clone()
+    pub(super) fn router(&self) -> Self {
+        self.clone()
     }
 }
 
-async fn answer(State(parts): State<Arc<Parts>>, request: Request) -> Response {
+impl tower_service::Service<hyper::Request<Incoming>> for Service {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: hyper::Request<Incoming>) -> Self::Future {
+        let parts = Arc::clone(&self.0);
+        Box::pin(async move { Ok(respond(&parts, request.map(Body::new)).await) })
+    }
+}
+
+/// Answers a request, with the headers that every answer has.
+async fn respond(parts: &Arc<Parts>, request: Request) -> Response {
+    let wants_web_socket = handshake::is_wanted(&request);
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let mut response = answer(parts, request, wants_web_socket).await;
+    if response.status().is_client_error() || response.status().is_server_error() {
+        // Without the query, in which tokens stand.
+        let (path, status) = (uri.path(), response.status().as_u16());
+        tracing::debug!(%method, path, status, "a request was refused");
+    }
+    let length = response.body().size_hint().exact();
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, request_id());
+    if !wants_web_socket {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    }
+    if method == Method::HEAD {
+        // The length is that of the body which a GET would get (RFC 9110, 9.3.2); the HTTP library looks at the one it gets.
+        if let Some(length) = length {
+            headers.entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+        }
+        *response.body_mut() = Body::empty();
+    }
+    response
+}
+
+/// A number for the logs of proxies and clients. It is no secret, so the system is not asked for chance.
+fn request_id() -> HeaderValue {
+    let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid();
+    let mut digits = Uuid::encode_buffer();
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut digits)).expect("a UUID is a valid header value")
+}
+
+async fn answer(parts: &Arc<Parts>, request: Request, wants_web_socket: bool) -> Response {
     if header_bytes(&request) > MAX_HEADER_BYTES {
         return answer::too_many_headers();
     }
-    if handshake::is_wanted(&request) {
-        return web_socket::open(&parts, request).await;
+    if wants_web_socket {
+        return web_socket::open(parts, request).await;
     }
     if request.method() == Method::OPTIONS {
         return preflight(&request);
     }
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     match Route::of(request.uri().path()) {
-        Route::Stream(name) => event_source::open(&parts, name, &request.into_parts().0).await,
-        Route::Health if reads => health(&parts),
-        Route::Metrics if reads => metrics(&parts),
+        Route::Stream(name) => event_source::open(parts, name, &request.into_parts().0).await,
+        Route::Health if reads => health(parts),
+        Route::Metrics if reads => metrics(parts),
         Route::Favicon if reads => answer::empty(StatusCode::NOT_FOUND),
         _ => match parts.pages.as_ref().and_then(|pages| pages.answer(&request.into_parts().0)) {
             Some(page) => page.await,
@@ -151,24 +201,6 @@ fn preflight(request: &Request) -> Response {
     headers.insert(VARY, HeaderValue::from_static("Access-Control-Request-Headers"));
     for requested in request.headers().get_all(ACCESS_CONTROL_REQUEST_HEADERS) {
         headers.append(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
-    }
-    response
-}
-
-async fn with_common_headers(request: Request<Body>, next: Next) -> Response {
-    let becomes_web_socket = handshake::is_wanted(&request);
-    // Without the query, in which tokens stand.
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let mut response = next.run(request).await;
-    if response.status().is_client_error() || response.status().is_server_error() {
-        let status = response.status().as_u16();
-        tracing::debug!(%method, path, status, "a request was refused");
-    }
-    let id = Uuid::new_v4().hyphenated().to_string();
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, HeaderValue::from_str(&id).expect("a UUID is a valid header value"));
-    if !becomes_web_socket {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
     response
 }

@@ -92,23 +92,24 @@ impl Postgres {
 }
 
 /// A statement that reads something of those of the tokens that are not revoked, and of nobody who is disabled or suspended.
+///
+/// What is looked up by a whole primary key stands in a statement of its own inside: so it takes less to plan, and however
+/// many tokens are asked for, nobody joins them with all accounts there are.
 fn valid_tokens(columns: &str, which: &str) -> String {
     format!(
-        "SELECT {columns} FROM oauth_access_tokens t \
-         JOIN users u ON u.id = t.resource_owner_id \
-         JOIN accounts a ON a.id = u.account_id \
-         LEFT JOIN user_roles r ON r.id = u.role_id \
-         WHERE {which} AND t.revoked_at IS NULL \
-           AND u.disabled IS FALSE AND a.suspended_at IS NULL"
+        "SELECT {columns} FROM oauth_access_tokens t JOIN users u ON u.id = t.resource_owner_id \
+         WHERE {which} AND t.revoked_at IS NULL AND u.disabled IS FALSE \
+           AND (SELECT a.suspended_at IS NULL FROM accounts a WHERE a.id = u.account_id)"
     )
 }
 
 async fn viewers(database: &Database, tokens: Vec<String>) -> Result<Vec<Option<Viewer>>, StoreError> {
     let asked = literal::texts(tokens.iter().map(String::as_str));
     let statement = valid_tokens(
-        "t.token, t.id, t.scopes, u.account_id, array_to_json(u.chosen_languages)::text AS languages, r.permissions",
+        "t.token, t.id, t.scopes, u.account_id, array_to_json(u.chosen_languages)::text AS languages, \
+         (SELECT r.permissions FROM user_roles r WHERE r.id = u.role_id) AS permissions",
         &format!(
-            "t.token IN {asked} \
+            "t.token = ANY({asked}) \
              AND (t.expires_in IS NULL OR t.created_at + t.expires_in * interval '1 second' > {NOW})"
         ),
     );

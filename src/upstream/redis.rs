@@ -14,7 +14,10 @@ use fred::{
     prelude::{Client, ClientLike, EventInterface, Expiration, KeysInterface, PubsubInterface},
     types::{Value, config::Options},
 };
-use futures_util::{FutureExt, future::BoxFuture};
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, try_join_all},
+};
 use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
@@ -31,7 +34,7 @@ use crate::{
     telemetry::{Metrics, Reminder},
 };
 
-/// Channels named by one SUBSCRIBE or UNSUBSCRIBE, keys set by one pipeline.
+/// Channels named by one SUBSCRIBE or UNSUBSCRIBE, keys set at once.
 const BATCH: usize = 1_000;
 
 /// Bytes of their names: Redis closes connections that send far larger commands.
@@ -145,15 +148,12 @@ impl Redis {
         }
         let prefix = self.config.prefix();
         for batch in batches(channels) {
-            let pipeline = self.keys.pipeline();
-            for channel in batch {
+            // Not a pipeline: of one the library writes each command by a system call of its own.
+            let set = batch.iter().map(|channel| {
                 let key = format!("{prefix}subscribed:{channel}");
-                let queued: Result<Value, _> =
-                    pipeline.set(key, 1, Some(Expiration::EX(KEY_SECONDS)), None, false).await;
-                queued.map_err(|error| describe(&self.config, &error))?;
-            }
-            let set: Result<Vec<Value>, _> = pipeline.all().await;
-            set.map_err(|error| describe(&self.config, &error))?;
+                self.keys.set::<Value, _, _>(key, 1, Some(Expiration::EX(KEY_SECONDS)), None, false)
+            });
+            try_join_all(set).await.map_err(|error| describe(&self.config, &error))?;
         }
         Ok(())
     }
