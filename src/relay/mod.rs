@@ -31,7 +31,7 @@ use crate::{
 use edge::Edge;
 use holding::Holding;
 pub use holding::NO_TICK;
-pub use link::{Answer, ListenError, Probed, TlsError, probe};
+pub use link::{Answer, ListenError, Probed, TlsError, examine, probe, who_answers};
 use link::{Connector, Ends, Listener};
 use log::Limits;
 
