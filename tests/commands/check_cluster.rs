@@ -209,6 +209,10 @@ async fn certificates_that_others_would_not_believe_fail_with_the_variable() {
     fs::write(certificates::certificate_file(folder.path()), expired.pem()).unwrap();
     fs::write(certificates::key_file(folder.path()), own.serialize_pem()).unwrap();
     fails(options(), &["CLUSTER_TLS_CERT", "expired"]).await;
+    // The server starts, as it serves its own clients, and says the same.
+    let node = options().start().await;
+    let is_told = |line: &LogLine| line.level() == "WARN" && line.message().starts_with("CLUSTER_TLS_CERT");
+    assert!(node.wait_for_log(is_told).await.message().contains("expired"));
 }
 
 #[tokio::test]
