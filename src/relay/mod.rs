@@ -97,7 +97,8 @@ impl Member {
         let listener = self.listener.take().expect("a member is started once");
         self.holding.attach(upstream);
         let (door, letters) = door::door();
-        let edge = Edge::new(sink, Arc::clone(&self.metrics));
+        let mut edge = Edge::new(sink, Arc::clone(&self.metrics));
+        edge.is_of(&self.config.node);
         let state = edge.state();
         lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), Arc::clone(&self.holding), edge, letters));
         lifecycle.spawn_lasting(
