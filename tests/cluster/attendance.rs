@@ -44,3 +44,18 @@ async fn each_node_that_joins_or_leaves_is_told_once_and_a_restart_of_redis_is_n
         assert_eq!(said(&cluster, at, "a node has joined").len(), 2);
     }
 }
+
+#[tokio::test]
+async fn a_node_whose_port_is_taken_ends_before_others_hear_of_it() {
+    let mut cluster = Cluster::start(2).await;
+    let Address::Tcp(taken) = cluster.node(0).address().clone() else { panic!("a port") };
+    let port = taken.to_string().rsplit(':').next().unwrap().to_owned();
+    let (_, third) = cluster.begin_to_add(|options| options.env("PORT", port)).await;
+    third.wait_for_log(|line| line.is_error_output && line.text.contains("BIND, PORT")).await;
+    assert!(!third.finish().await.status.success());
+    for at in 0..2 {
+        let heard = cluster.node(at).logs().into_iter().find(|line| line.text.contains("node-2"));
+        assert!(heard.is_none(), "{heard:?}");
+    }
+    cluster.await_formed().await;
+}
