@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rcgen::{CertificateParams, Issuer, KeyPair, date_time_ymd};
 use rustix::process::Signal;
@@ -167,6 +168,26 @@ async fn nodes_with_good_certificates_answer_each_other() {
     assert_eq!(plain.status.code(), Some(1), "{}", plain.text());
     let words = "CLUSTER_TLS_CERT is not set here and is set there, or what answers there is no node";
     line(&plain, "failed", words);
+}
+
+#[tokio::test]
+async fn the_certificates_that_the_readme_makes_are_good() {
+    let (scene, folder) = (Scene::start().await, Folder::new("tls"));
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let blocks = readme.split("```").filter_map(|block| block.strip_prefix("sh\n"));
+    let recipe: String = blocks.filter(|block| block.contains("openssl req")).collect();
+    let recipe = recipe.replace("10.0.0.1", "127.0.0.1");
+    let made = Command::new("/bin/sh").args(["-ec", &recipe]).current_dir(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let with = |options: ServerOptions| {
+        let files = ["127.0.0.1.pem", "127.0.0.1.key", "ca.pem"].map(|name| folder.path().join(name));
+        let names = ["CLUSTER_TLS_CERT", "CLUSTER_TLS_KEY", "CLUSTER_TLS_CA"];
+        options.envs(names.into_iter().zip(files.map(|file| file.to_string_lossy().into_owned())))
+    };
+    let _node = with(scene.node()).start().await;
+    let ended = check(with(scene.other())).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    line(&ended, "ok", "node first at ");
 }
 
 #[tokio::test]
