@@ -124,6 +124,9 @@ impl Assembly {
 /// Starts a server for Mastodon: waits until Redis and PostgreSQL are there, then listens. `None` if it was told to
 /// stop before that.
 pub async fn start(config: &Config, stop: &mut StopSignal) -> anyhow::Result<Option<Server>> {
+    // For a moment, before other nodes hear of this one: it must not join them and die of a taken port. Clients are refused
+    // until it can serve them, so that a proxy sends them elsewhere.
+    drop(config.listen.bind().await?);
     let lifecycle = Lifecycle::new();
     let metrics = Arc::new(Metrics::default());
     let database = Database::new(&config.database, Arc::clone(&metrics));

@@ -17,7 +17,9 @@ use std::{
 };
 
 pub use environment::{Environment, Origin};
-pub use variables::{VARIABLES, Variable, default_in_force, libpq, replaced_by, unknown_variables, useless_without};
+pub use variables::{
+    VARIABLES, Variable, default_in_force, ignored_variables, libpq, replaced_by, unknown_variables, useless_without,
+};
 
 use crate::{
     cluster::ClusterConfig,

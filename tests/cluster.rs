@@ -6,6 +6,8 @@
 
 mod support;
 
+#[path = "cluster/attendance.rs"]
+mod attendance;
 #[path = "cluster/audience.rs"]
 mod audience;
 #[path = "cluster/change.rs"]

@@ -62,6 +62,15 @@ async fn serve_is_what_it_does_without_a_command() {
 }
 
 #[tokio::test]
+async fn serve_warns_of_variables_of_a_cluster_that_it_is_not_in() {
+    let (redis, db) = (Redis::start().await, Database::create().await);
+    let alone = Server::options(&redis, &db).env("CLUSTER_BIND", "").env("CLUSTER_PEERS", "10.0.0.1:4500");
+    let server = alone.env("CLUSTER_SECRET", "correct-horse-battery").start().await;
+    let words = "ignored CLUSTER_PEERS, CLUSTER_SECRET, as CLUSTER_BIND is not set";
+    server.wait_for_log(|line| line.level() == "WARN" && line.message() == words).await;
+}
+
+#[tokio::test]
 async fn serve_warns_once_of_missing_tables_and_columns_and_serves() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     db.execute("ALTER TABLE mutes DROP COLUMN expires_at; DROP TABLE custom_filter_keywords").await;

@@ -1,6 +1,7 @@
 //! What the server would find.
 
 mod cluster;
+mod listening;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -97,16 +98,6 @@ struct Report {
 }
 
 impl Report {
-    /// Listens for a moment, where nobody else does.
-    async fn listening(&mut self, config: &Config) {
-        println!("listen   would listen on {}", config.listen);
-        match config.listen.bind().await {
-            Ok(listener) => drop(listener),
-            Err(error) if error.is_taken() => println!("hint     {}", error.cause()),
-            Err(error) => self.fail(&error),
-        }
-    }
-
     /// Whether it can be used.
     async fn redis(&mut self, config: &Config) -> bool {
         let before = self.failures;

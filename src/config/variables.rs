@@ -1,5 +1,7 @@
 //! What operators can set: the text of `--help`, of the README's table, and of `flodgatt check`.
 
+use std::collections::BTreeMap;
+
 use super::{Environment, Mode, database, mode};
 
 /// An environment variable.
@@ -103,6 +105,17 @@ pub fn useless_without(environment: &Environment, name: &str) -> Option<&'static
     }
     let of_cluster = name.starts_with("CLUSTER_") && name != "CLUSTER_BIND";
     (of_cluster && !is_set("CLUSTER_BIND")).then_some("CLUSTER_BIND")
+}
+
+/// What to say of variables that are set and of no use, as another one is not set.
+pub fn ignored_variables(environment: &Environment) -> Vec<String> {
+    let mut ignored: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for name in VARIABLES.iter().map(|variable| variable.name).filter(|name| environment.get(name).is_some()) {
+        if let Some(other) = useless_without(environment, name) {
+            ignored.entry(other).or_default().push(name);
+        }
+    }
+    ignored.iter().map(|(other, names)| format!("ignored {}, as {other} is not set", names.join(", "))).collect()
 }
 
 /// The variable of PostgreSQL's client library that counts in place of this one, which is not set: in development only.

@@ -5,6 +5,7 @@
 //! events go to the sink.
 
 mod attempt;
+mod attendance;
 mod heard;
 mod interest;
 mod link;
@@ -29,6 +30,7 @@ use crate::{
     telemetry::Metrics,
     upstream::{LinkState, Sink},
 };
+use attendance::{Attendance, names};
 use interest::{Interest, Loss};
 use link::Link;
 use sessions::Sessions;
@@ -57,6 +59,8 @@ pub(super) struct Edge {
     /// Channels of which not all is as it should be yet, and when to look at them again at the latest.
     unsettled: HashMap<Channel, Instant>,
     silence: Silence,
+    /// Of which other nodes it was told that they are there.
+    attendance: Attendance,
     /// Nodes whose links were lost, and when, until they can hold channels again.
     lost: HashMap<NodeId, Instant>,
     /// Whether any node can hold channels, this one or another.
@@ -76,13 +80,19 @@ impl Edge {
             unsettled: HashMap::new(),
             lost: HashMap::new(),
             silence: Silence::default(),
-            state: watch::Sender::new(nobody_holds()),
+            attendance: Attendance::default(),
+            state: watch::Sender::new(nobody_holds(Instant::now())),
         }
     }
 
     /// Whether there is any node that can hold channels, this one included, now and later.
     pub(super) fn state(&self) -> watch::Receiver<LinkState> {
         self.state.subscribe()
+    }
+
+    /// The name of its own node.
+    pub(super) fn is_of(&mut self, node: &NodeId) {
+        self.attendance = Attendance::of(node);
     }
 
     /// There is a link to a node. It takes the place of another one to the same node.
@@ -150,7 +160,8 @@ impl Edge {
         self.state.send_if_modified(|state| {
             let differs = is_able != matches!(state, LinkState::Up);
             if differs {
-                *state = if is_able { LinkState::Up } else { nobody_holds() };
+                let heard = links.values().map(|link| link.heard).max();
+                *state = if is_able { LinkState::Up } else { nobody_holds(heard.unwrap_or(now)) };
             }
             differs
         });
@@ -160,8 +171,7 @@ impl Edge {
         }
         self.ring = Ring::new(members.iter().cloned());
         self.members = members;
-        let nodes: Vec<&str> = self.members.iter().map(NodeId::as_str).collect();
-        tracing::info!(nodes = nodes.join(", "), "the ring changed");
+        tracing::debug!(nodes = names(&self.members), "the ring changed");
         self.arrange_all(now);
     }
 
@@ -236,6 +246,7 @@ impl Edge {
             }
         }
         self.sessions.tell();
+        self.tell_who_is_there();
         let at_risk = self.channels.values().filter(|interest| interest.confirmed(&self.members) < 2).count();
         self.metrics.relay.channels(self.channels.len(), at_risk);
     }
@@ -259,9 +270,10 @@ impl Edge {
     }
 }
 
-fn nobody_holds() -> LinkState {
+/// Since the last tick that came.
+fn nobody_holds(since: Instant) -> LinkState {
     let reason = "no node of the cluster gets events from redis and may publish ticks there".to_owned();
-    LinkState::Down { since: std::time::Instant::now(), reason }
+    LinkState::Down { since: since.into_std(), reason }
 }
 
 /// Whether a node is still lost that may have held a channel when its source was lost, and have it in its log.

@@ -31,7 +31,7 @@ use crate::{
 use edge::Edge;
 use holding::Holding;
 pub use holding::NO_TICK;
-pub use link::{Answer, ListenError, Probed, TlsError, probe};
+pub use link::{Answer, ListenError, Probed, TlsError, examine, probe, who_answers};
 use link::{Connector, Ends, Listener};
 use log::Limits;
 
@@ -97,7 +97,8 @@ impl Member {
         let listener = self.listener.take().expect("a member is started once");
         self.holding.attach(upstream);
         let (door, letters) = door::door();
-        let edge = Edge::new(sink, Arc::clone(&self.metrics));
+        let mut edge = Edge::new(sink, Arc::clone(&self.metrics));
+        edge.is_of(&self.config.node);
         let state = edge.state();
         lifecycle.spawn_lasting("router", router::run(Arc::clone(hub), Arc::clone(&self.holding), edge, letters));
         lifecycle.spawn_lasting(

@@ -87,6 +87,7 @@ impl Redis {
             intake,
             state,
             reminder: Mutex::default(),
+            silent_since: Mutex::default(),
         };
         let own = lifecycle.clone();
         lifecycle.spawn_lasting("redis subscriber", async move { subscriber.run(&own).await });
@@ -167,6 +168,8 @@ struct Subscriber {
     intake: Arc<Intake>,
     state: watch::Sender<LinkState>,
     reminder: Mutex<Reminder>,
+    /// Since when nothing came, if the last connection ended for that.
+    silent_since: Mutex<Option<Instant>>,
 }
 
 impl Subscriber {
@@ -274,7 +277,7 @@ impl Subscriber {
             tokio::time::sleep(PING_INTERVAL).await;
             let mut answer = pin!(ping(client, &self.config));
             let mut heard = self.metrics.redis_messages_received.get();
-            let mut silent = 0;
+            let (mut silent, mut since) = (0, Instant::now());
             while silent < SILENT_MOMENTS {
                 match tokio::time::timeout(MOMENT, &mut answer).await {
                     Ok(Ok(())) => break,
@@ -283,10 +286,11 @@ impl Subscriber {
                 }
                 let now = self.metrics.redis_messages_received.get();
                 if now != std::mem::replace(&mut heard, now) {
-                    silent = 0;
+                    (silent, since) = (0, Instant::now());
                 }
             }
             if silent == SILENT_MOMENTS {
+                *self.silent_since.lock() = Some(since);
                 return explain(
                     &self.config,
                     format!("did not answer within {} s", (MOMENT * SILENT_MOMENTS).as_secs()),
@@ -306,7 +310,7 @@ impl Subscriber {
 
     fn mark_down(&self, cause: &RedisError, retry_in: Duration) {
         let reason = cause.to_string();
-        let mut since = Instant::now();
+        let mut since = self.silent_since.lock().take().unwrap_or_else(Instant::now);
         self.state.send_if_modified(|state| {
             let known = match state {
                 LinkState::Up => false,

@@ -1,6 +1,5 @@
 //! `flodgatt check`: what it finds, what it shows and what it hides.
 
-use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
 
@@ -248,19 +247,27 @@ async fn tables_that_the_role_may_not_read_fail_and_the_grant_that_is_told_is_en
 }
 
 #[tokio::test]
-async fn a_place_where_something_listens_already_is_a_hint_and_no_failure() {
+async fn a_streaming_server_in_its_place_is_a_hint_and_anything_else_a_failure() {
     let (redis, db) = (Redis::start().await, Database::create().await);
     let folder = Folder::new("socket");
-    let socket = folder.path().join("streaming.sock");
-    let _taken_socket = UnixListener::bind(&socket).unwrap();
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().port().to_string();
-    let socket = socket.to_string_lossy();
-    for (name, value) in [("PORT", &*port), ("SOCKET", &*socket)] {
-        let ended = check(Server::options(&redis, &db).env(name, value)).await;
-        let hint = "something listens there already: if it is the Node server, stop it first; else choose another";
+    let [socket, silent] = ["streaming.sock", "silent.sock"].map(|name| folder.path().join(name));
+    let _silent = UnixListener::bind(&silent).unwrap();
+    let port = free_port().to_string();
+    let options = || Server::options(&redis, &db);
+    let _servers = [
+        options().env("PORT", &port).start().await,
+        options().without("BIND").without("PORT").env("SOCKET", socket.to_string_lossy()).start().await,
+    ];
+    let hint = "something listens there already: if it is the Node server, stop it first; else choose another";
+    for (name, value) in [("PORT", &*port), ("SOCKET", &*socket.to_string_lossy())] {
+        let ended = check(options().env(name, value)).await;
         line(&ended, "hint", &format!("{hint} {name}"));
         assert!(ended.status.success(), "{}", ended.text());
+    }
+    for (name, value) in [("PORT", &*redis.port().to_string()), ("SOCKET", &*silent.to_string_lossy())] {
+        let ended = check(options().env(name, value)).await;
+        line(&ended, "failed", &format!("{hint} {name}. What listens there does not answer OK at "));
+        assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
     }
 }
 

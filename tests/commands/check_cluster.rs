@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use rcgen::{CertificateParams, Issuer, KeyPair, date_time_ymd};
+use rustix::process::Signal;
 
 use crate::check::{check, line};
 use crate::support::certificates;
@@ -163,11 +165,29 @@ async fn nodes_with_good_certificates_answer_each_other() {
     assert!(line(&ended, "failed", "TLS").contains("CLUSTER_TLS_CA"), "{}", ended.text());
     // No certificates at all: nothing that could be understood comes back.
     let plain = check(scene.other()).await;
-    let warning = line(&plain, "warning", &format!("no node answers at 127.0.0.1:{}", scene.port));
-    assert!(
-        warning.ends_with(": something answers there that is no node of a cluster, or one with CLUSTER_TLS_CERT"),
-        "{warning}"
-    );
+    assert_eq!(plain.status.code(), Some(1), "{}", plain.text());
+    let words = "CLUSTER_TLS_CERT is not set here and is set there, or what answers there is no node";
+    line(&plain, "failed", words);
+}
+
+#[tokio::test]
+async fn the_certificates_that_the_readme_makes_are_good() {
+    let (scene, folder) = (Scene::start().await, Folder::new("tls"));
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let blocks = readme.split("```").filter_map(|block| block.strip_prefix("sh\n"));
+    let recipe: String = blocks.filter(|block| block.contains("openssl req")).collect();
+    let recipe = recipe.replace("10.0.0.1", "127.0.0.1");
+    let made = Command::new("/bin/sh").args(["-ec", &recipe]).current_dir(folder.path()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let with = |options: ServerOptions| {
+        let files = ["127.0.0.1.pem", "127.0.0.1.key", "ca.pem"].map(|name| folder.path().join(name));
+        let names = ["CLUSTER_TLS_CERT", "CLUSTER_TLS_KEY", "CLUSTER_TLS_CA"];
+        options.envs(names.into_iter().zip(files.map(|file| file.to_string_lossy().into_owned())))
+    };
+    let _node = with(scene.node()).start().await;
+    let ended = check(with(scene.other())).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    line(&ended, "ok", "node first at ");
 }
 
 #[tokio::test]
@@ -210,6 +230,10 @@ async fn certificates_that_others_would_not_believe_fail_with_the_variable() {
     fs::write(certificates::certificate_file(folder.path()), expired.pem()).unwrap();
     fs::write(certificates::key_file(folder.path()), own.serialize_pem()).unwrap();
     fails(options(), &["CLUSTER_TLS_CERT", "expired"]).await;
+    // The server starts, as it serves its own clients, and says the same.
+    let node = options().start().await;
+    let is_told = |line: &LogLine| line.level() == "WARN" && line.message().starts_with("CLUSTER_TLS_CERT");
+    assert!(node.wait_for_log(is_told).await.message().contains("expired"));
 }
 
 #[tokio::test]
@@ -219,12 +243,63 @@ async fn something_else_at_a_peers_address_is_told_as_such() {
     let _other = Server::options(&scene.redis, &scene.database).env("PORT", ports[0].to_string()).start().await;
     let peers = ports.map(|port| format!("127.0.0.1:{port}"));
     let ended = check(scene.other().env("CLUSTER_PEERS", peers.join(","))).await;
-    assert!(ended.status.success(), "{}", ended.text());
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
     for peer in peers {
-        let warning = line(&ended, "warning", &format!("no node answers at {peer}"));
-        assert!(
-            warning.ends_with(": something answers there that is no node of a cluster, or one with CLUSTER_TLS_CERT"),
-            "{warning}"
-        );
+        assert!(line(&ended, "failed", &format!("no link to {peer}")).ends_with("what answers there is no node"));
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_hangs_is_a_warning_as_one_that_is_away() {
+    let scene = Scene::start().await;
+    let node = scene.node().start().await;
+    node.signal(Signal::STOP);
+    let ended = check(scene.other()).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    line(&ended, "warning", &format!("no node answers at 127.0.0.1:{}", scene.port));
+}
+
+#[tokio::test]
+async fn an_address_for_nodes_that_something_else_has_taken_fails() {
+    let scene = Scene::start().await;
+    let redis = format!("127.0.0.1:{}", scene.redis.port());
+    let ended = check(scene.node().env("CLUSTER_BIND", &redis)).await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
+    line(&ended, "failed", &format!("{redis} (CLUSTER_BIND), as something else does: something answers there"));
+    let _node = scene.node().start().await;
+    let ended = check(scene.node().env("CLUSTER_NODE_ID", "second")).await;
+    assert_eq!(ended.status.code(), Some(1), "{}", ended.text());
+    line(&ended, "failed", "(CLUSTER_BIND), as something else does: it is the node first");
+}
+
+#[tokio::test]
+async fn peers_that_are_this_node_alone_are_told_as_such() {
+    let scene = Scene::start().await;
+    let (own, words) = (format!("127.0.0.1:{}: this node itself", scene.port), "nobody else: name the others");
+    let everywhere = format!("0.0.0.0:{}", scene.port);
+    for bind in [&format!("127.0.0.1:{}", scene.port), &everywhere] {
+        let ended = check(scene.node().env("CLUSTER_BIND", bind)).await;
+        assert!(ended.status.success(), "{}", ended.text());
+        line(&ended, "ok", &own);
+        line(&ended, "hint", words);
+    }
+    let others = format!("127.0.0.1:{},127.0.0.1:{}", scene.port, free_port());
+    let ended = check(scene.node().env("CLUSTER_PEERS", others)).await;
+    line(&ended, "ok", &own);
+    assert!(!ended.text().contains(words), "{}", ended.text());
+}
+
+#[tokio::test]
+async fn where_others_are_told_to_call_is_shown() {
+    let scene = Scene::start().await;
+    line(&check(scene.node()).await, "cluster", &format!("others are told to call 127.0.0.1:{}", scene.port));
+    // An address of nobody (RFC 5737).
+    let ended = check(scene.node().env("CLUSTER_ADVERTISE", "192.0.2.1:4509")).await;
+    assert!(ended.status.success(), "{}", ended.text());
+    line(
+        &ended,
+        "hint",
+        "others are told to call 192.0.2.1:4509 (CLUSTER_ADVERTISE), which is no address of this machine",
+    );
+    line(&check(scene.other()).await, "hint", "CLUSTER_BIND: port 0 stands for another port at each start");
 }

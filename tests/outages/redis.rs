@@ -159,6 +159,9 @@ async fn a_redis_that_falls_silent_is_noticed_and_used_again_when_it_answers() {
     let pause = Instant::now();
     redis.pause();
     health_turns_bad(&server, &redis, pause).await;
+    // The seconds in which it was found out count.
+    let line = server.wait_for_log(|line| line.message().starts_with("redis cannot be used")).await;
+    assert!(line.field("down_s").as_u64().is_some_and(|down_s| down_s >= 4), "{}", line.text);
     redis.resume();
     health_turns_good(&server).await;
     audience.is_subscribed(&redis).await;

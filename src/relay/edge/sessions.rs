@@ -76,7 +76,12 @@ impl Sessions {
     /// Logs what was missed, a line for each cause, however many channels it is.
     pub(super) fn tell(&mut self) {
         for (cause, (gaps, channel, node)) in std::mem::take(&mut self.untold) {
-            tracing::warn!(gaps, cause, %channel, %node, "events of channels were missed; one of them is named");
+            // What is certain only if something is known to have been there.
+            if [GapCause::Evicted, GapCause::TooLarge].map(GapCause::label).contains(&cause) {
+                tracing::warn!(gaps, cause, %channel, %node, "events of channels were missed; one of them is named");
+            } else {
+                tracing::warn!(gaps, cause, %channel, %node, "events of channels may have been missed; one of them is named");
+            }
         }
     }
 }

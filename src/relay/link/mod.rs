@@ -44,7 +44,7 @@ use dial::Dialler;
 use greeting::Member;
 use neighbours::Neighbours;
 use newcomers::{Complaints, Newcomers};
-pub use probe::{Answer, Probed, probe};
+pub use probe::{Answer, Probed, examine, probe, who_answers};
 use tls::Tls;
 pub use tls::TlsError;
 #[cfg(test)]

@@ -51,11 +51,29 @@ pub enum Answer {
     Nobody(String),
 }
 
+/// Whether other nodes would believe this node's own certificate, if it has one, as far as can be told here.
+pub async fn examine(config: &ClusterConfig) -> Result<(), TlsError> {
+    match load(config)? {
+        Some(tls) => tls.examine().await,
+        None => Ok(()),
+    }
+}
+
+/// Greets who answers at an address, which may have the certificate of any peer.
+pub async fn who_answers(config: &ClusterConfig, address: SocketAddr) -> Result<Answer, TlsError> {
+    let dialled = caller(config, load(config)?).dial(address, None).await;
+    Ok(answer(dialled.map(|answered| (answered.node, answered.version))))
+}
+
+fn load(config: &ClusterConfig) -> Result<Option<Arc<Tls>>, TlsError> {
+    let hosts = config.peers.iter().map(PeerAddress::host);
+    Ok(config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new))
+}
+
 /// Looks up all peers and greets those that answer, as a node that nobody needs to call. What this node's own certificate
 /// is worth is looked at before.
 pub async fn probe(config: &ClusterConfig) -> Result<Vec<Probed>, TlsError> {
-    let hosts = config.peers.iter().map(PeerAddress::host);
-    let tls = config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new);
+    let tls = load(config)?;
     if let Some(tls) = &tls {
         tls.examine().await?;
     }
