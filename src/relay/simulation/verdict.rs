@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     node::{Node, TICKS},
-    received::Got,
+    received::{Got, Subscription},
     rule,
     world::World,
 };
@@ -65,7 +65,7 @@ pub(super) fn digest(world: &World) -> Vec<String> {
 /// Every watcher has the last event of its channel.
 pub(super) fn assert_up_to_date(world: &World) {
     for node in world.nodes.values() {
-        for subscription in node.received.subscriptions().into_iter().filter(|one| one.is_open()) {
+        for subscription in node.received.subscriptions().into_iter().filter(Subscription::is_open) {
             let channel = &subscription.channel;
             let Some((last, at)) =
                 world.published.get(channel).and_then(|events| events.iter().enumerate().next_back())
