@@ -157,10 +157,10 @@ async fn be_clients(kind: &str, address: SocketAddr, count: usize) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut connecting = Vec::new();
     for number in 0..count {
-        let (places, request) = (Arc::clone(&places), request(kind, number));
+        let (places, request) = (Arc::clone(&places), Request::of(kind, number));
         connecting.push(tokio::spawn(async move {
             let _place = places.acquire().await.expect("the semaphore is never closed");
-            connect(address, number, &request).await
+            connect(address, &request).await
         }));
     }
     for connected in connecting {
@@ -172,27 +172,39 @@ async fn be_clients(kind: &str, address: SocketAddr, count: usize) {
     let _ = closed.await;
 }
 
-/// What a client asks for, and how the answer begins.
-fn request(kind: &str, number: usize) -> (Vec<u8>, &'static [u8]) {
-    if kind == WEB_SOCKET {
-        let target = format!("/api/v1/streaming?stream=user&access_token=idle{number}");
-        return (websocket::handshake(&target, &[websocket::OFFER]), b"HTTP/1.1 101 ");
-    }
-    let target = format!("/api/v1/streaming/user?access_token=idle{number}");
-    (http::encode("GET", &target, &[], b""), b"HTTP/1.1 200 ")
+/// What a client asks for.
+struct Request {
+    /// From which loopback address: not from one on which connections of others linger.
+    from: [u8; 4],
+    bytes: Vec<u8>,
+    /// How the answer begins.
+    answer: &'static [u8],
 }
 
-async fn connect(address: SocketAddr, number: usize, (request, answer): &(Vec<u8>, &'static [u8])) -> TcpStream {
+impl Request {
+    fn of(kind: &str, number: usize) -> Self {
+        let own = u8::try_from(1 + number / PER_ADDRESS).expect("few addresses are needed");
+        if kind == WEB_SOCKET {
+            let target = format!("/api/v1/streaming?stream=user&access_token=idle{number}");
+            let bytes = websocket::handshake(&target, &[websocket::OFFER]);
+            return Self { from: [127, 0, 0, own], bytes, answer: b"HTTP/1.1 101 " };
+        }
+        let target = format!("/api/v1/streaming/user?access_token=idle{number}");
+        let bytes = http::encode("GET", &target, &[], b"");
+        Self { from: [127, 0, 1, own], bytes, answer: b"HTTP/1.1 200 " }
+    }
+}
+
+async fn connect(address: SocketAddr, request: &Request) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket can be made");
-    let own = u8::try_from(1 + number / PER_ADDRESS).expect("few addresses are needed");
-    socket.bind(([127, 0, 0, own], 0).into()).expect("loopback addresses can be used");
+    socket.bind((request.from, 0).into()).expect("loopback addresses can be used");
     let mut connection = socket.connect(address).await.expect("the server is there");
-    connection.write_all(request).await.expect("it takes the request");
+    connection.write_all(&request.bytes).await.expect("it takes the request");
     let mut head = Vec::new();
     while !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
         assert_ne!(connection.read_buf(&mut head).await.expect("it answers"), 0, "it closed");
     }
-    assert!(head.starts_with(answer), "{}", String::from_utf8_lossy(&head));
+    assert!(head.starts_with(request.answer), "{}", String::from_utf8_lossy(&head));
     connection
 }
 

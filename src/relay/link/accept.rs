@@ -68,6 +68,14 @@ pub(super) struct Host {
 /// Why a link is not to go on.
 struct End(LinkEnd, String);
 
+/// Why there is to be no link.
+enum Unwelcome {
+    /// It did not greet as a node of this cluster does.
+    Stranger(End),
+    /// It did, and cannot be linked.
+    Refused(Refusal),
+}
+
 impl From<Malformed> for End {
     fn from(malformed: Malformed) -> Self {
         Self(LinkEnd::Protocol, malformed.to_string())
@@ -122,41 +130,48 @@ impl Host {
             Ok(None) => return,
             Err(_) => return self.complain(peer, "no greeting within 5 seconds"),
         };
+        let seated = introduction.map_err(Unwelcome::Stranger);
+        let seated = seated.and_then(|introduction| self.seat(introduction, heard, stop.clone()));
+        let (seat, introduction) = match seated {
+            Ok(seated) => seated,
+            // It is a newcomer until it has gone.
+            Err(unwelcome) => {
+                return tokio::select! {
+                    () = self.turn_away(call, unwelcome, peer, ended) => {}
+                    () = newcomer.lost() => {}
+                    () = self.lifecycle.stopping() => {}
+                };
+            }
+        };
         drop(newcomer);
         allowance.lift();
-        let introduction = match introduction {
-            Ok(introduction) => introduction,
-            Err(End(end, problem)) => {
+        if let Some(call) = self.link(seat, call, introduction, stop).await {
+            last_words(call, ended).await;
+        }
+    }
+
+    async fn turn_away(&self, call: Call, unwelcome: Unwelcome, peer: IpAddr, ended: oneshot::Receiver<()>) {
+        let said = match unwelcome {
+            Unwelcome::Stranger(End(end, problem)) => {
                 let status = match end {
                     LinkEnd::Refused => strange(),
                     LinkEnd::Protocol => Status::invalid_argument(&*problem),
                     _ => return,
                 };
                 self.complain(peer, &problem);
-                let _ = call.out.send(Err(status)).await;
-                return last_words(call, ended).await;
+                Err(status)
+            }
+            Unwelcome::Refused(refusal) => {
+                if refusal.reason != Reason::Yourself {
+                    self.metrics.relay.link_closed(LinkEnd::Refused);
+                    self.complain(peer, &refusal.text);
+                }
+                let refusal = holder_message::Kind::Refusal(greeting::refusal(&refusal));
+                Ok(proto::HolderMessage { kind: Some(refusal) })
             }
         };
-        match self.seat(introduction, heard, stop.clone()) {
-            Ok((seat, introduction)) => {
-                if let Some(call) = self.link(seat, call, introduction, stop).await {
-                    last_words(call, ended).await;
-                }
-            }
-            Err(refusal) => {
-                self.refuse(&call, &refusal, peer).await;
-                last_words(call, ended).await;
-            }
-        }
-    }
-
-    async fn refuse(&self, call: &Call, refusal: &Refusal, peer: IpAddr) {
-        if refusal.reason != Reason::Yourself {
-            self.metrics.relay.link_closed(LinkEnd::Refused);
-            self.complain(peer, &refusal.text);
-        }
-        let refusal = holder_message::Kind::Refusal(greeting::refusal(refusal));
-        let _ = call.out.send(Ok(proto::HolderMessage { kind: Some(refusal) })).await;
+        let _ = call.out.send(said).await;
+        last_words(call, ended).await;
     }
 
     /// Reads the first message. Nothing in it counts without the proof.
@@ -196,11 +211,12 @@ impl Host {
         introduction: Introduction,
         heard: Heard,
         stop: CancellationToken,
-    ) -> Result<(Seat, Introduction), Refusal> {
+    ) -> Result<(Seat, Introduction), Unwelcome> {
         if self.lifecycle.is_stopping() {
-            return Err(Refusal::new(Reason::Stopping, "this node stops"));
+            return Err(Unwelcome::Refused(Refusal::new(Reason::Stopping, "this node stops")));
         }
-        self.neighbours.admit(&introduction, heard, stop).map(|seat| (seat, introduction))
+        let seat = self.neighbours.admit(&introduction, heard, stop).map_err(Unwelcome::Refused)?;
+        Ok((seat, introduction))
     }
 
     fn complain(&self, peer: IpAddr, problem: &str) {

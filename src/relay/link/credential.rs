@@ -3,8 +3,11 @@
 //! Each side makes a challenge, and answers that of the other with a code (HMAC-SHA-256, RFC 2104) that only who knows the
 //! secret can make. The holder goes first: an edge says nothing of itself to who has not shown that it knows the secret.
 
+use std::num::NonZero;
+
 use ring::{
     hmac::{self, HMAC_SHA256, Key, Tag},
+    pbkdf2::{self, PBKDF2_HMAC_SHA256},
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -16,6 +19,11 @@ const OF_PROCESS: usize = 16;
 
 /// What one side wants to have a code for: never the same again.
 pub(super) type Challenge = [u8; CHALLENGE];
+
+/// How the key is made of the secret (PBKDF2, RFC 8018), so that a weak one takes long to guess: anybody who can connect gets
+/// an answer to try guesses with.
+const SALT: &[u8] = b"flodgatt.relay.v1 ";
+const ITERATIONS: NonZero<u32> = NonZero::new(if cfg!(test) { 10 } else { 200_000 }).unwrap();
 
 /// The names under which challenge and proof stand among the headers of the call and of its response.
 pub(super) const CHALLENGE_HEADER: &str = "flodgatt-challenge-bin";
@@ -67,9 +75,13 @@ pub(super) enum Answerer {
 }
 
 impl Credential {
+    /// Takes a tenth of a second or so.
     pub(super) fn new(secret: &Secret, cluster: ClusterName) -> Self {
         let random = SystemRandom::new();
-        let key = Key::new(HMAC_SHA256, secret.expose().as_bytes());
+        let salt = [SALT, cluster.as_str().as_bytes()].concat();
+        let mut key = [0; 32];
+        pbkdf2::derive(PBKDF2_HMAC_SHA256, ITERATIONS, &salt, secret.expose().as_bytes(), &mut key);
+        let key = Key::new(HMAC_SHA256, &key);
         Self { key, cluster, process: random_bytes(&random), random }
     }
 

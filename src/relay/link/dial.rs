@@ -38,6 +38,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// The pause after a refusal.
 const REFUSED_PAUSE: Duration = Duration::from_secs(3);
 
+/// The pause after this node itself has answered.
+const DETOUR: Duration = Duration::from_secs(60);
+
 /// How long nobody may answer before that is logged: nodes that start together are not there at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -88,7 +91,7 @@ enum Pause {
     For(Duration),
     /// Until there is no link to this node, or discovery finds something else.
     WhileLinked(NodeId),
-    /// Until discovery finds something else.
+    /// Until discovery finds something else, or a while has passed.
     UntilFound,
 }
 
@@ -235,6 +238,8 @@ impl Dialler {
         tokio::select! {
             () = unlinked => {}
             () = found_again => {}
+            // What led back to this node may lead to another one by now.
+            () = sleep(jittered(DETOUR)), if node.is_none() => {}
             _ = wanted.wait_for(|wanted| !wanted) => {}
         }
     }
@@ -299,10 +304,8 @@ impl Trouble<'_> {
             LinkEnd::Stopping if was_good || self.is_due() => {
                 tracing::info!(%node, target = self.target, problem, "a node has left");
             }
-            LinkEnd::Lost if was_good => {
-                tracing::warn!(%node, target = self.target, problem, "link to a node lost");
-            }
-            _ if self.is_due() => {
+            // What others are in trouble with says nothing of it.
+            _ if was_good || self.is_due() => {
                 tracing::warn!(%node, target = self.target, problem, "link to a node lost");
             }
             _ => tracing::debug!(%node, target = self.target, problem, "link to a node lost again"),

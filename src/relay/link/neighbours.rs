@@ -245,7 +245,7 @@ impl Neighbours {
         let linked = state.linked();
         let of_teller =
             state.outgoing.values().filter(|(link, _)| link.member.node == *teller).flat_map(|(_, told)| told);
-        of_teller.filter(|member| !linked.contains(&member.node)).count()
+        of_teller.filter(|member| member.node != self.own.node && !linked.contains(&member.node)).count()
     }
 
     /// Which node others say is at an address, or it says so itself, if there is no link to it.
@@ -330,10 +330,13 @@ impl State {
 impl Seat {
     /// The other end of this link knows these.
     pub(super) fn told(&self, members: Vec<Member>) {
-        if let Some((_, told)) = self.neighbours.state.lock().outgoing.get_mut(&self.number) {
-            *told = members;
+        let is_new = match self.neighbours.state.lock().outgoing.get_mut(&self.number) {
+            Some((_, told)) => std::mem::replace(told, members.clone()) != members,
+            None => false,
+        };
+        if is_new {
+            self.neighbours.changed();
         }
-        self.neighbours.changed();
     }
 }
 

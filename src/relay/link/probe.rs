@@ -53,7 +53,7 @@ pub enum Answer {
 
 /// Whether other nodes would believe this node's own certificate, if it has one, as far as can be told here.
 pub async fn examine(config: &ClusterConfig) -> Result<(), TlsError> {
-    match load(config)? {
+    match tls(config)? {
         Some(tls) => tls.examine().await,
         None => Ok(()),
     }
@@ -61,11 +61,25 @@ pub async fn examine(config: &ClusterConfig) -> Result<(), TlsError> {
 
 /// Greets who answers at an address, which may have the certificate of any peer.
 pub async fn who_answers(config: &ClusterConfig, address: SocketAddr) -> Result<Answer, TlsError> {
-    let dialled = caller(config, load(config)?).dial(address, None).await;
+    let dialled = caller(config, Papers::load(config)?).dial(address, None).await;
     Ok(answer(dialled.map(|answered| (answered.node, answered.version))))
 }
 
-fn load(config: &ClusterConfig) -> Result<Option<Arc<Tls>>, TlsError> {
+/// What this node shows to others.
+#[derive(Clone)]
+struct Papers {
+    tls: Option<Arc<Tls>>,
+    credential: Option<Arc<Credential>>,
+}
+
+impl Papers {
+    fn load(config: &ClusterConfig) -> Result<Self, TlsError> {
+        let credential = config.secret.as_ref().map(|secret| Arc::new(Credential::new(secret, config.name.clone())));
+        Ok(Self { tls: tls(config)?, credential })
+    }
+}
+
+fn tls(config: &ClusterConfig) -> Result<Option<Arc<Tls>>, TlsError> {
     let hosts = config.peers.iter().map(PeerAddress::host);
     Ok(config.tls.as_ref().map(|files| Tls::load(files, hosts)).transpose()?.map(Arc::new))
 }
@@ -73,17 +87,17 @@ fn load(config: &ClusterConfig) -> Result<Option<Arc<Tls>>, TlsError> {
 /// Looks up all peers and greets those that answer, as a node that nobody needs to call. What this node's own certificate
 /// is worth is looked at before.
 pub async fn probe(config: &ClusterConfig) -> Result<Vec<Probed>, TlsError> {
-    let tls = load(config)?;
-    if let Some(tls) = &tls {
+    let papers = Papers::load(config)?;
+    if let Some(tls) = &papers.tls {
         tls.examine().await?;
     }
-    Ok(join_all(config.peers.iter().map(|peer| probe_peer(config, tls.clone(), peer))).await)
+    Ok(join_all(config.peers.iter().map(|peer| probe_peer(config, &papers, peer))).await)
 }
 
-async fn probe_peer(config: &ClusterConfig, tls: Option<Arc<Tls>>, peer: &PeerAddress) -> Probed {
+async fn probe_peer(config: &ClusterConfig, papers: &Papers, peer: &PeerAddress) -> Probed {
     let addresses = async {
         let found = timeout(RESOLVE_WITHIN, system_resolver()(peer.clone())).await??;
-        let callers = found.into_iter().take(MOST_ADDRESSES).map(|address| (caller(config, tls.clone()), address));
+        let callers = found.into_iter().take(MOST_ADDRESSES).map(|address| (caller(config, papers.clone()), address));
         Ok(join_all(callers.map(|(caller, address)| async move {
             (
                 address,
@@ -96,7 +110,7 @@ async fn probe_peer(config: &ClusterConfig, tls: Option<Arc<Tls>>, peer: &PeerAd
 }
 
 /// One that bears a name of its own, so that the node of this configuration may run meanwhile, and knows no others.
-fn caller(config: &ClusterConfig, tls: Option<Arc<Tls>>) -> Caller {
+fn caller(config: &ClusterConfig, Papers { tls, credential }: Papers) -> Caller {
     let name = format!("flodgatt-check-{:016x}", fastrand::u64(..));
     let node = name.parse().expect("these are visible characters");
     let own = Member { node, incarnation: Incarnation::now(), address: None };
@@ -105,7 +119,7 @@ fn caller(config: &ClusterConfig, tls: Option<Arc<Tls>>) -> Caller {
         door: door::door().0,
         connector: Connector::Tcp,
         tls,
-        credential: config.secret.as_ref().map(|secret| Arc::new(Credential::new(secret, config.name.clone()))),
+        credential,
         metrics: Arc::default(),
         complaints: Mutex::default(),
         stop: CancellationToken::new(),
