@@ -330,13 +330,11 @@ impl State {
 impl Seat {
     /// The other end of this link knows these.
     pub(super) fn told(&self, members: Vec<Member>) {
-        let is_new = match self.neighbours.state.lock().outgoing.get_mut(&self.number) {
-            Some((_, told)) => std::mem::replace(told, members.clone()) != members,
-            None => false,
-        };
-        if is_new {
-            self.neighbours.changed();
+        match self.neighbours.state.lock().outgoing.get_mut(&self.number) {
+            Some((_, told)) if *told != members => *told = members,
+            _ => return,
         }
+        self.neighbours.changed();
     }
 }
 
