@@ -98,11 +98,14 @@ impl Proxy {
             async move {
                 while let Ok((client, from)) = listener.accept().await {
                     let (gate, choose) = (gate.clone(), Arc::clone(&choose));
-                    let chosen = tokio::task::spawn_blocking(move || choose(&gate, port, from.port()));
-                    let rules = chosen.await.expect("rules are chosen").0.subscribe();
+                    let serving = async move {
+                        let chosen = tokio::task::spawn_blocking(move || choose(&gate, port, from.port()));
+                        let rules = chosen.await.expect("rules are chosen").0.subscribe();
+                        under(rules, client, target).await;
+                    };
                     let mut tasks = tasks.lock();
                     tasks.retain(|task: &JoinHandle<()>| !task.is_finished());
-                    tasks.push(tokio::spawn(under(rules, client, target)));
+                    tasks.push(tokio::spawn(serving));
                 }
             }
         });

@@ -301,8 +301,8 @@ impl Trouble<'_> {
         }
         self.since = Some(Instant::now());
         match end {
-            LinkEnd::Stopping if was_good || self.is_due() => {
-                tracing::info!(%node, target = self.target, problem, "a node has left");
+            LinkEnd::Stopping => {
+                tracing::debug!(%node, target = self.target, problem, "the link to a node that stops has ended");
             }
             // What others are in trouble with says nothing of it.
             _ if was_good || self.is_due() => {
