@@ -56,31 +56,29 @@ impl<'a> Event<'a> {
     /// result of their custom filters (a JSON array) as the payload's key `filtered`.
     pub fn frame(&self, framing: Framing, label: &str, filtered: Option<&str>) -> Frame {
         match framing {
-            Framing::Text => Frame::text(&self.message(label, filtered)),
-            Framing::Deflated => Frame::deflated(&self.message(label, filtered)),
+            Framing::Text => self.message(label, filtered, Frame::text_of),
+            Framing::Deflated => self.message(label, filtered, |pieces| Frame::deflated(&pieces.concat())),
             Framing::Chunked => Frame::chunk(self.block(filtered).as_bytes()),
             Framing::Bare => Frame::bare(self.block(filtered)),
         }
     }
 
-    fn message(&self, label: &str, filtered: Option<&str>) -> String {
-        let name = json::quote(&self.name);
-        let Some(payload) = self.payload() else {
-            return format!(r#"{{"stream":{label},"event":{name}}}"#);
+    /// What a WebSocket says of it, in pieces.
+    fn message(&self, label: &str, filtered: Option<&str>, encode: impl FnOnce(&[&str]) -> Frame) -> Frame {
+        let (stream, event, payload) = (r#"{"stream":"#, r#","event":"#, r#","payload":"#);
+        let name = &*json::quote(&self.name);
+        let Some(value) = self.payload() else { return encode(&[stream, label, event, name, "}"]) };
+        if !(value.is_object() || value.is_array()) {
+            return encode(&[stream, label, event, name, payload, value.raw(), "}"]);
+        }
+        let quoted = self.quoted.get_or_init(|| json::quote(value.raw()));
+        let Some(filtered) = filtered else {
+            return encode(&[stream, label, event, name, payload, quoted, "}"]);
         };
-        if !(payload.is_object() || payload.is_array()) {
-            return format!(r#"{{"stream":{label},"event":{name},"payload":{}}}"#, payload.raw());
-        }
-        let quoted = self.quoted.get_or_init(|| json::quote(payload.raw()));
-        match filtered {
-            None => format!(r#"{{"stream":{label},"event":{name},"payload":{quoted}}}"#),
-            Some(filtered) => {
-                // The quoted object ends with `}"`, the quoted addition begins with `"`.
-                let open = &quoted[..quoted.len() - 2];
-                let addition = json::quote(&format!(r#","filtered":{filtered}}}"#));
-                format!(r#"{{"stream":{label},"event":{name},"payload":{open}{}}}"#, &addition[1..])
-            }
-        }
+        // The quoted object ends with `}"`, the quoted addition begins with `"`.
+        let open = &quoted[..quoted.len() - 2];
+        let addition = &json::quote(&format!(r#","filtered":{filtered}}}"#))[1..];
+        encode(&[stream, label, event, name, payload, open, addition, "}"])
     }
 
     fn block(&self, filtered: Option<&str>) -> String {

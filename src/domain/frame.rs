@@ -71,6 +71,12 @@ impl Frame {
         Self::encode(TEXT, &[message.as_bytes()])
     }
 
+    /// A text message on a WebSocket that consists of these pieces.
+    pub fn text_of(pieces: &[&str]) -> Self {
+        let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+        Self::encode(TEXT, &pieces)
+    }
+
     /// A text message on a WebSocket whose client takes compressed ones; one that would not be shorter is sent as it is.
     pub fn deflated(message: &str) -> Self {
         let deflated = deflate::shorter(message, |payload| Self::encode(DEFLATED_TEXT, &[payload]).0);
