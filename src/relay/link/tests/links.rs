@@ -163,10 +163,22 @@ async fn an_address_that_is_left_alone_is_looked_at_again_when_discovery_finds_s
     let a = Node::start(plan("a").on(&net)).await;
     a.finds(&[a.address]);
     log.says(&["the address of this node itself"]).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(net.connections.load(Ordering::SeqCst), 1);
     a.finds(&[a.address, ([10, 0, 0, 99], 1).into()]);
     until(|| log.count(&["the address of this node itself"]) == 2).await;
+}
+
+/// Something in between may lead elsewhere by then.
+#[tokio::test(start_paused = true)]
+async fn an_address_that_led_back_to_this_node_is_looked_at_again_after_a_minute_or_so() {
+    let (log, _logging) = Log::start();
+    let net = Net::default();
+    let a = Node::start(plan("a").on(&net)).await;
+    a.finds(&[a.address]);
+    log.says(&["the address of this node itself"]).await;
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    assert!((2..=7).contains(&net.connections.load(Ordering::SeqCst)));
 }
 
 #[tokio::test]
