@@ -23,7 +23,7 @@ pub(super) type Challenge = [u8; CHALLENGE];
 /// How the key is made of the secret (PBKDF2, RFC 8018), so that a weak one takes long to guess: anybody who can connect gets
 /// an answer to try guesses with.
 const SALT: &[u8] = b"flodgatt.relay.v1 ";
-const ITERATIONS: NonZero<u32> = NonZero::new(if cfg!(test) { 10 } else { 200_000 }).unwrap();
+const ITERATIONS: NonZero<u32> = NonZero::new(if cfg!(test) { 10 } else { 200_000 }).expect("neither is zero");
 
 /// The names under which challenge and proof stand among the headers of the call and of its response.
 pub(super) const CHALLENGE_HEADER: &str = "flodgatt-challenge-bin";
