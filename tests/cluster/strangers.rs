@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpSocket;
 
 use crate::support::{self, *};
@@ -125,7 +124,7 @@ fn flood(from: &'static str, port: u16) -> tokio::task::JoinSet<()> {
             let socket = TcpSocket::new_v4().expect("there are sockets");
             socket.bind(SocketAddr::new(from.parse().expect("it is an address"), 0)).expect("all of 127/8 is here");
             if let Ok(mut stream) = socket.connect(([127, 0, 0, 1], port).into()).await {
-                let _ = stream.read(&mut [0]).await;
+                let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
             }
             tokio::task::yield_now().await;
         }

@@ -123,7 +123,7 @@ async fn an_interruption_while_tokens_are_read_has_them_read_once_more() {
     let (alice, bob) = (stage.db.person("alice").await, stage.db.person("bob").await);
     let of_alice = stage.both(&alice, "user").await;
     let mut of_bob = stage.both(&bob, "user").await;
-    let first = stage.db.lock("user_roles").await;
+    let first = stage.db.lock("users").await;
     for times in [1.0, 2.0, 3.0] {
         stage.redis.drop_clients().await;
         stage.server.wait_for_metric("flodgatt_upstream_reconnects_total", &[], times).await;
@@ -131,7 +131,7 @@ async fn an_interruption_while_tokens_are_read_has_them_read_once_more() {
         first.wait_for_waiting(1).await;
     }
     // The second lock comes behind the statement that waits, and before any other.
-    let (second, ()) = tokio::join!(stage.db.lock("user_roles"), async {
+    let (second, ()) = tokio::join!(stage.db.lock("users"), async {
         first.wait_for_waiting(2).await;
         first.release().await;
     });

@@ -2,11 +2,11 @@
 
 use crate::support::*;
 
-const MANY: usize = 200;
+const MANY: usize = 100;
 
 /// Two statements may be under way at once if the first is slow, and the rest share the next one, but for those who were
 /// connected and had not asked yet.
-const FEW: usize = 5;
+const FEW: usize = 20;
 
 async fn people(db: &Database) -> Vec<Person> {
     let mut people = Vec::new();

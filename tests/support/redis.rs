@@ -174,10 +174,16 @@ impl Redis {
         within("answer of redis", answer).await
     }
 
-    /// Closes the connections of all clients.
+    /// Closes the connections of all clients, all at once: one that comes anew meanwhile is not closed again.
     pub async fn drop_clients(&self) {
-        self.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
-        self.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+        let dropped = async {
+            let mut connection = self.try_connect().await?;
+            connection.command(&[b"MULTI"]).await?;
+            connection.command(&[b"CLIENT", b"KILL", b"TYPE", b"pubsub"]).await?;
+            connection.command(&[b"CLIENT", b"KILL", b"TYPE", b"normal"]).await?;
+            connection.command(&[b"EXEC"]).await
+        };
+        within("answer of redis", dropped).await.unwrap_or_else(|error| panic!("redis is not there: {error}"));
     }
 
     /// Ends it at once (SIGKILL), as a crash does.
