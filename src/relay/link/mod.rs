@@ -99,6 +99,7 @@ impl Ends {
             newcomers: Newcomers::default(),
             asked: Arc::default(),
         };
+        tracing::info!(node = %config.node, address = %listener.address, "listening for other nodes");
         lifecycle.spawn_essential("listener for nodes", Arc::new(host).serve(listener));
         let stop = CancellationToken::new();
         let caller = Caller {
